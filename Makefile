@@ -1,0 +1,38 @@
+# One command to start (make demo), one to check (make check). Everything lives in .venv,
+# node_modules and $LABEL_AUDIT_HOME (default: var/); removing the three is uninstalling.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python manage.py
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench serve worker setup
+.DEFAULT_GOAL := demo
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt package.json package-lock.json .ci/install
+	PYTHON="$(PYTHON)" sh .ci/install
+
+demo: $(READY)
+	exec $(RUN) demo $(ARGS)
+
+serve: $(READY)
+	exec $(RUN) serve $(ARGS)
+
+worker: $(READY)
+	exec $(RUN) worker $(ARGS)
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/djlint --check --quiet templates
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) makemigrations --check --dry-run
+	$(MAKE) test
+
+bench: $(READY)
+	$(VENV)/bin/python -m tests.benchmarks $(ARGS)

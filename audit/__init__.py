@@ -1,0 +1,1 @@
+"""Data sets, experts, scores, audits and their queues."""

@@ -1,0 +1,1 @@
+"""One file per data set format: files in, checked items out."""

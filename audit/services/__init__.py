@@ -1,0 +1,1 @@
+"""Every atomic change of the audit app, as verb-first functions."""

@@ -1,0 +1,1 @@
+"""People's work: samples, leases, judgments, reports, releases."""

@@ -1,0 +1,1 @@
+"""Every atomic change of the reviews app, as verb-first functions."""

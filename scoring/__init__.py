@@ -1,0 +1,1 @@
+"""The paper's method as a plain library: arrays in, numbers out. No Django, no Celery."""

@@ -1,0 +1,1 @@
+"""The test suite: scoring, audit, reviews, browser, faults."""
