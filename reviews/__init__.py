@@ -1,1 +1,1 @@
-"""People's work: samples, leases, judgments, reports, releases."""
+"""People's work: sample ledger, leases, judgments, decisions, reports, releases."""

@@ -1,0 +1,72 @@
+"""The installation's settings as the environment gives them, checked before Django starts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+KNOWN_BAD_KEYS = ("django-insecure", "secret", "changeme", "change-me")
+MIN_KEY_LENGTH = 40
+
+
+class SettingError(ValueError):
+    """A setting has a value that the installation can't run with."""
+
+
+def read_flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Return a yes/no setting; anything but true or false is refused."""
+    raw = env.get(name, "").strip().lower()
+    if not raw:
+        return default
+    if raw not in {"true", "false"}:
+        raise SettingError(f"{name} must be true or false, got {raw!r}")
+    return raw == "true"
+
+
+def read_number(
+    env: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int
+) -> int:
+    """Return a whole number within [minimum, maximum]."""
+    raw = env.get(name, "").strip()
+    if not raw:
+        return default
+    if not raw.isascii() or not raw.isdigit() or not minimum <= int(raw) <= maximum:
+        raise SettingError(f"{name} must be a whole number from {minimum} to {maximum}, got {raw!r}")
+    return int(raw)
+
+
+def read_list(env: Mapping[str, str], name: str, *, default: list[str]) -> list[str]:
+    """Return a comma-separated setting."""
+    values = [part.strip() for part in env.get(name, "").split(",")]
+    return [value for value in values if value] or default
+
+
+def read_home(env: Mapping[str, str], checkout: Path) -> Path:
+    """Return the folder that holds this installation's state, made private on first use."""
+    home = Path(env.get("LABEL_AUDIT_HOME", "").strip() or checkout / "var").expanduser().resolve()
+    if home.exists() and not home.is_dir():
+        raise SettingError(f"LABEL_AUDIT_HOME is not a folder: {home}")
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return home
+
+
+def read_secret_key(env: Mapping[str, str], home: Path) -> str:
+    """Return the configured key, or the installation's own, generated once with mode 0600."""
+    key = env.get("LABEL_AUDIT_SECRET_KEY", "").strip()
+    if key:
+        weak = len(key) < MIN_KEY_LENGTH or any(bad in key.lower() for bad in KNOWN_BAD_KEYS)
+        if weak:
+            raise SettingError(
+                f"LABEL_AUDIT_SECRET_KEY must be at least {MIN_KEY_LENGTH} random characters"
+            )
+        return key
+    path = home / "secret_key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii")
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(48))
+    return path.read_text(encoding="ascii")

@@ -1,0 +1,192 @@
+"""Django's settings: secure by default, one folder of state, everything else by environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import django_stubs_ext
+import environ
+from csp.constants import NONE, SELF
+
+from audit.config.environment import (
+    read_flag,
+    read_home,
+    read_list,
+    read_number,
+    read_secret_key,
+)
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+environ.Env.read_env(str(BASE_DIR / ".env"))
+
+LABEL_AUDIT_HOME = read_home(os.environ, BASE_DIR)
+LABEL_AUDIT_VERSION = "0.1.0"
+SECRET_KEY = read_secret_key(os.environ, LABEL_AUDIT_HOME)
+DEBUG = read_flag(os.environ, "LABEL_AUDIT_DEBUG", default=False)
+ALLOWED_HOSTS = read_list(
+    os.environ, "LABEL_AUDIT_HOSTS", default=["localhost", "127.0.0.1", "[::1]"]
+)
+# Set it where a proxy ends TLS: cookies are then sent over HTTPS only.
+BEHIND_HTTPS = read_flag(os.environ, "LABEL_AUDIT_HTTPS", default=False)
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "csp",
+    "audit",
+    "reviews",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Default deny: a view without a log-in says so itself.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "audit.config.urls"
+WSGI_APPLICATION = "audit.config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "builtins": ["audit.templatetags.figures"],
+            "libraries": {"figures": "audit.templatetags.figures"},
+        },
+    },
+]
+
+DATABASES = {
+    "default": environ.Env.db_url_config(
+        os.environ.get("LABEL_AUDIT_DATABASE", "").strip()
+        or f"sqlite:///{LABEL_AUDIT_HOME / 'label-audit.sqlite3'}"
+    )
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # A deferred transaction that turns into a write fails at once when another one
+        # writes; IMMEDIATE waits its turn instead.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "audit:home"
+LOGOUT_REDIRECT_URL = "login"
+
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = BEHIND_HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_HTTPS
+if BEHIND_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        # Charts are saved as pictures by way of a data: image, which can't run anything.
+        "img-src": [SELF, "data:", "blob:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = LABEL_AUDIT_HOME / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "audit.config.npm_files.NpmFinder",
+]
+# Front-end libraries by the name pages use -> the file inside node_modules.
+NPM_FILES = {
+    "npm/echarts.js": "echarts/dist/echarts.min.js",
+    "npm/htmx.js": "htmx.org/dist/htmx.min.js",
+    "npm/panzoom.js": "@panzoom/panzoom/dist/panzoom.min.js",
+    "npm/tinykeys.js": "tinykeys/dist/tinykeys.umd.js",
+    "npm/tinykeys.umd.js.map": "tinykeys/dist/tinykeys.umd.js.map",
+}
+NPM_ROOT = BASE_DIR / "node_modules"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# The engine. Without Redis, messages are files in one folder: same code, one machine.
+REDIS_URL = os.environ.get("LABEL_AUDIT_REDIS", "").strip()
+BROKER_FOLDER = LABEL_AUDIT_HOME / "broker"
+CHUNK_ITEMS = read_number(
+    os.environ, "LABEL_AUDIT_CHUNK_ITEMS", default=256, minimum=1, maximum=100_000
+)
+# A worker that hasn't renewed its claim for this long is taken for dead.
+CLAIM_SECONDS = read_number(
+    os.environ, "LABEL_AUDIT_CLAIM_SECONDS", default=30, minimum=2, maximum=3600
+)
+RECONCILE_SECONDS = read_number(
+    os.environ, "LABEL_AUDIT_RECONCILE_SECONDS", default=5, minimum=1, maximum=600
+)
+# An item that an annotator holds returns to the queue after this long without a sign of life.
+LEASE_SECONDS = read_number(
+    os.environ, "LABEL_AUDIT_LEASE_SECONDS", default=300, minimum=30, maximum=86_400
+)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"audit": {"level": "INFO"}, "reviews": {"level": "INFO"}},
+}

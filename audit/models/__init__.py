@@ -1,0 +1,24 @@
+"""What the audit app stores, one file per subject."""
+
+from audit.models.audits import Audit, AuditExpert, Flag
+from audit.models.claims import Claimable
+from audit.models.datasets import Dataset, DatasetClass, Item
+from audit.models.projects import Membership, Project, Role
+from audit.models.scores import Chunk, ScoreSet, UnscorableItem, Worker
+
+__all__ = [
+    "Audit",
+    "AuditExpert",
+    "Chunk",
+    "Claimable",
+    "Dataset",
+    "DatasetClass",
+    "Flag",
+    "Item",
+    "Membership",
+    "Project",
+    "Role",
+    "ScoreSet",
+    "UnscorableItem",
+    "Worker",
+]

@@ -1,0 +1,120 @@
+"""An expert's scores of a data set, and the chunks in which workers make them."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from audit.models.claims import Claimable
+from audit.models.datasets import Dataset, Item
+from audit.querysets import ChunkQuerySet, ScoreSetQuerySet, WorkerQuerySet
+
+
+class ScoreSet(models.Model):
+    """One expert's logits for every item of one data set, made once and shared by all audits."""
+
+    class Source(models.TextChoices):
+        """Where the scores come from."""
+
+        RUN = "run", "run by a worker"
+        IMPORTED = "imported", "imported"
+        COMBINED = "combined", "combined from cross-fitted folds"
+
+    class State(models.TextChoices):
+        """How far the scores are."""
+
+        SCORING = "scoring"
+        READY = "ready"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="score_sets")
+    expert = models.CharField(max_length=255)
+    source = models.CharField(max_length=10, choices=Source.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.SCORING)
+    parameters = models.JSONField(default=dict, blank=True)
+    card = models.JSONField(
+        default=dict, blank=True, help_text="The expert's identity: weights, transform, versions."
+    )
+    sha256 = models.CharField(max_length=64, blank=True)
+    accuracy = models.FloatField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScoreSetQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "expert"], name="one_score_set_per_expert_and_dataset"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.expert} on {self.dataset}"
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == self.State.READY
+
+
+class Chunk(Claimable):
+    """A run of items [start, stop) that one worker scores at a time."""
+
+    score_set = models.ForeignKey(ScoreSet, on_delete=models.CASCADE, related_name="chunks")
+    start = models.PositiveIntegerField()
+    stop = models.PositiveIntegerField()
+    shard = models.CharField(max_length=120, blank=True)
+    shard_sha256 = models.CharField(max_length=64, blank=True)
+
+    objects = ChunkQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["score_set", "start"]
+        constraints = [
+            models.UniqueConstraint(fields=["score_set", "start"], name="one_chunk_per_start"),
+            models.CheckConstraint(
+                condition=models.Q(stop__gt=models.F("start")), name="chunk_has_items"
+            ),
+        ]
+        indexes = [models.Index(fields=["work", "score_set", "start"], name="chunks_by_work")]
+
+    def __str__(self) -> str:
+        return f"{self.score_set} [{self.start}, {self.stop})"
+
+    @property
+    def n_items(self) -> int:
+        return self.stop - self.start
+
+
+class UnscorableItem(models.Model):
+    """An item that one expert can't score: left out of its figures, kept with the reason."""
+
+    score_set = models.ForeignKey(ScoreSet, on_delete=models.CASCADE, related_name="unscorable")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="unscorable")
+    code = models.CharField(max_length=32)
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["score_set", "item"], name="one_reason_per_unscorable_item"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.code}"
+
+
+class Worker(models.Model):
+    """A worker's sign of life, so that pages can say whether anybody is listening."""
+
+    name = models.CharField(max_length=120, unique=True)
+    version = models.CharField(max_length=20)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    objects = WorkerQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name

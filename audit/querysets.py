@@ -1,0 +1,126 @@
+"""Questions about many rows of the audit app, in the domain's words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+    from audit.models import (
+        Audit,
+        Chunk,
+        Dataset,
+        Flag,
+        Item,
+        Project,
+        Role,
+        ScoreSet,
+        Worker,
+    )
+
+    Person = AbstractBaseUser | AnonymousUser
+
+
+def membership(prefix: str, user: Person, at_least: Role | int) -> Q:
+    """Return the condition "user has at least this role in the project at `prefix`"."""
+    path = f"{prefix}__memberships" if prefix else "memberships"
+    return Q(**{f"{path}__user": user.pk, f"{path}__role__gte": int(at_least)})
+
+
+def silent_for(seconds: float) -> Q:
+    """Return the condition "claimed, and without a sign of life for this long"."""
+    return Q(last_sign__lt=Now() - timedelta(seconds=seconds))
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    """Projects."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> ProjectQuerySet:
+        return self.filter(membership("", user, at_least))
+
+
+class DatasetQuerySet(models.QuerySet["Dataset"]):
+    """Data sets."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> DatasetQuerySet:
+        return self.filter(membership("project", user, at_least))
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    """Items."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> ItemQuerySet:
+        return self.filter(membership("dataset__project", user, at_least))
+
+    def usable(self) -> ItemQuerySet:
+        return self.filter(quarantine_code="")
+
+
+class ScoreSetQuerySet(models.QuerySet["ScoreSet"]):
+    """Score sets."""
+
+    def scoring(self) -> ScoreSetQuerySet:
+        return self.filter(state="scoring")
+
+
+class ChunkQuerySet(models.QuerySet["Chunk"]):
+    """Chunks."""
+
+    def pending(self) -> ChunkQuerySet:
+        """Chunks that a worker may take now."""
+        return self.filter(work="pending", score_set__state="scoring")
+
+    def announced(self) -> ChunkQuerySet:
+        """Pending chunks whose wake-up is recent enough to be on its way."""
+        recent = Now() - timedelta(seconds=2 * settings.CLAIM_SECONDS)
+        return self.pending().filter(announced_at__gte=recent)
+
+    def silent(self, seconds: float) -> ChunkQuerySet:
+        """Running chunks whose worker has given no sign of life for this long."""
+        return (
+            self.filter(work="running")
+            .annotate(last_sign=Coalesce("heartbeat_at", "claimed_at"))
+            .filter(silent_for(seconds))
+        )
+
+    def unfinished(self) -> ChunkQuerySet:
+        return self.exclude(work="done")
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Workers."""
+
+    def listening(self) -> WorkerQuerySet:
+        """Workers that gave a sign of life within the last ten seconds."""
+        return self.filter(seen_at__gte=Now() - timedelta(seconds=10))
+
+
+class AuditQuerySet(models.QuerySet["Audit"]):
+    """Audits."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> AuditQuerySet:
+        return self.filter(membership("dataset__project", user, at_least))
+
+    def under_way(self) -> AuditQuerySet:
+        return self.filter(state__in=["scoring", "calibrating"])
+
+    def ready(self) -> AuditQuerySet:
+        return self.filter(state="ready")
+
+
+class FlagQuerySet(models.QuerySet["Flag"]):
+    """Flags."""
+
+    def of_method(self, method: str) -> FlagQuerySet:
+        return self.filter(method=method).order_by("rank")
+
+    def within_top(self, k: int) -> FlagQuerySet:
+        """Flags in the k most confident bins."""
+        return self.filter(bin_rank__lte=k)

@@ -1,0 +1,53 @@
+"""Votes from outside: public annotations and planted truths, as read-only annotators."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from audit.models import Dataset, Item
+
+
+class VoteSource(models.Model):
+    """A named outside source of votes on one data set."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="vote_sources")
+    name = models.SlugField()
+    n_votes = models.PositiveIntegerField()
+    n_items = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["dataset", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "name"], name="one_source_per_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Vote(models.Model):
+    """One outside annotator's word on one item: the labels that hold, or a verdict."""
+
+    source = models.ForeignKey(VoteSource, on_delete=models.CASCADE, related_name="votes")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="votes")
+    annotator = models.CharField(max_length=120)
+    labels = models.JSONField(null=True, blank=True)
+    verdict = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        ordering = ["source", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "item", "annotator"], name="one_vote_per_outside_annotator"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(labels__isnull=False, verdict="")
+                | (models.Q(labels__isnull=True) & ~models.Q(verdict="")),
+                name="labels_or_a_verdict",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.annotator} on {self.item}"
