@@ -14,15 +14,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
     from audit.models import (
-        Audit,
-        Chunk,
-        Dataset,
-        Flag,
-        Item,
-        Project,
         Role,
-        ScoreSet,
-        Worker,
     )
 
     Person = AbstractBaseUser | AnonymousUser

@@ -11,11 +11,10 @@ from django.db.models.functions import Now
 from audit.querysets import membership
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
     from audit.models import Role
     from audit.querysets import Person
-    from reviews.models import Judgment, Release, ReviewSlot, Sample
 
 
 class SampleQuerySet(models.QuerySet["Sample"]):
@@ -31,14 +30,12 @@ class ReviewSlotQuerySet(models.QuerySet["ReviewSlot"]):
     def open_to(self, user: Person, at_least: Role | int = 1) -> ReviewSlotQuerySet:
         return self.filter(membership("sample__audit__dataset__project", user, at_least))
 
-    def claimable_by(self, annotator: AbstractBaseUser) -> ReviewSlotQuerySet:
+    def claimable_by(self, annotator: User) -> ReviewSlotQuerySet:
         """Open slots, in serving order, of items this annotator has no part in yet."""
-        mine = self.model.objects.filter(
-            sampled_item=OuterRef("sampled_item"), annotator=annotator
-        )
+        mine = self.model.objects.filter(sampled_item=OuterRef("sampled_item"), annotator=annotator)
         return self.filter(~Exists(mine), state="open").order_by("order", "id")
 
-    def held_by(self, annotator: AbstractBaseUser) -> ReviewSlotQuerySet:
+    def held_by(self, annotator: User) -> ReviewSlotQuerySet:
         return self.filter(state="leased", annotator=annotator).order_by("order", "id")
 
     def expired(self) -> ReviewSlotQuerySet:

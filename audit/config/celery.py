@@ -30,9 +30,7 @@ def broker_settings() -> dict[str, Any]:
                 "health_check_interval": 10,
             },
         }
-    folders = {
-        name: settings.BROKER_FOLDER / name for name in ("messages", "control", "processed")
-    }
+    folders = {name: settings.BROKER_FOLDER / name for name in ("messages", "control", "processed")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return {

@@ -33,7 +33,9 @@ def read_number(
     if not raw:
         return default
     if not raw.isascii() or not raw.isdigit() or not minimum <= int(raw) <= maximum:
-        raise SettingError(f"{name} must be a whole number from {minimum} to {maximum}, got {raw!r}")
+        raise SettingError(
+            f"{name} must be a whole number from {minimum} to {maximum}, got {raw!r}"
+        )
     return int(raw)
 
 

@@ -39,9 +39,7 @@ class Audit(Claimable):
     score_sets = models.ManyToManyField(ScoreSet, through="AuditExpert", related_name="audits")
     state = models.CharField(max_length=12, choices=State.choices, default=State.SCORING)
     n_bins = models.PositiveSmallIntegerField(default=15)
-    bins_over = models.CharField(
-        max_length=10, choices=BinsOver.choices, default=BinsOver.DISPUTED
-    )
+    bins_over = models.CharField(max_length=10, choices=BinsOver.choices, default=BinsOver.DISPUTED)
     calibrator = models.CharField(
         max_length=12, choices=Calibrator.choices, default=Calibrator.TEMPERATURE
     )

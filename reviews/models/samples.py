@@ -108,9 +108,7 @@ class ReviewSlot(models.Model):
     class Meta:
         ordering = ["sample", "order"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["sampled_item", "number"], name="one_slot_per_vote"
-            ),
+            models.UniqueConstraint(fields=["sampled_item", "number"], name="one_slot_per_vote"),
             models.UniqueConstraint(
                 fields=["sampled_item", "annotator"], name="one_vote_per_person_and_item"
             ),

@@ -1,0 +1,26 @@
+"""Every test gets an installation of its own: a new, empty LABEL_AUDIT_HOME."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+os.environ["LABEL_AUDIT_HOME"] = tempfile.mkdtemp(prefix="label-audit-test-")
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # synchronous Playwright runs a loop
+
+
+@pytest.fixture(autouse=True)
+def fresh_home(tmp_path: Path, settings) -> Path:
+    """Point the running settings at an empty folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    settings.LABEL_AUDIT_HOME = home
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return home
