@@ -1,0 +1,132 @@
+"""Claim, heartbeat, commit: one worker at a time holds a piece of work, and only it may finish it.
+
+Every change is one conditional UPDATE, so two workers that race are told apart by the database
+and a worker that comes back from the dead finds its epoch gone. All times are the database's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from audit.models import Claimable
+
+MAX_ERROR_LENGTH = 2000
+
+
+class ClaimLostError(RuntimeError):
+    """Somebody else took the work over; what was computed here must not be written."""
+
+
+def owner_name() -> str:
+    """Return this process's name as an owner of work: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def claim(row: Claimable, owner: str | None = None) -> int | None:
+    """Take pending work and return its new epoch, or None when it isn't there to take."""
+    taken = (
+        type(row)
+        ._default_manager.filter(pk=row.pk, work=Claimable.Work.PENDING, epoch=row.epoch)
+        .update(
+            work=Claimable.Work.RUNNING,
+            epoch=F("epoch") + 1,
+            attempts=F("attempts") + 1,
+            owner=owner or owner_name(),
+            claimed_at=Now(),
+            heartbeat_at=None,
+            error="",
+        )
+    )
+    return row.epoch + 1 if taken == 1 else None
+
+
+def beat(row: Claimable, epoch: int) -> bool:
+    """Renew a claim; False when it was lost."""
+    held = type(row)._default_manager.filter(
+        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
+    )
+    return held.update(heartbeat_at=Now()) == 1
+
+
+def commit(row: Claimable, epoch: int, **fields: Any) -> bool:
+    """Finish claimed work, writing `fields`; False when the claim was lost."""
+    held = type(row)._default_manager.filter(
+        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
+    )
+    return held.update(work=Claimable.Work.DONE, finished_at=Now(), error="", **fields) == 1
+
+
+def fail(row: Claimable, epoch: int, error: str) -> bool:
+    """Give claimed work up for good, with the reason."""
+    held = type(row)._default_manager.filter(
+        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
+    )
+    return (
+        held.update(
+            work=Claimable.Work.FAILED, finished_at=Now(), error=error[:MAX_ERROR_LENGTH]
+        )
+        == 1
+    )
+
+
+def put_back(row: Claimable, epoch: int, error: str) -> bool:
+    """Return claimed work to the pending ones, to be tried again."""
+    held = type(row)._default_manager.filter(
+        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
+    )
+    return (
+        held.update(
+            work=Claimable.Work.PENDING,
+            owner="",
+            announced_at=None,
+            error=error[:MAX_ERROR_LENGTH],
+        )
+        == 1
+    )
+
+
+@contextmanager
+def heartbeat(row: Claimable, epoch: int) -> Iterator[threading.Event]:
+    """Renew the claim from a side thread; the event yielded is set once the claim is lost.
+
+    The thread has a database connection of its own. A beat that can't reach the database for
+    half the claim's time counts as lost, because by then somebody else may hold the work.
+    """
+    lost = threading.Event()
+    stop = threading.Event()
+    interval = settings.CLAIM_SECONDS / 4
+
+    def renew() -> None:
+        failures = 0
+        try:
+            while not stop.wait(interval):
+                try:
+                    if not beat(row, epoch):
+                        lost.set()
+                        return
+                    failures = 0
+                except DatabaseError:
+                    failures += 1
+                    if failures >= 2:
+                        lost.set()
+                        return
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name=f"heartbeat-{row.pk}", daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        stop.set()
+        thread.join()
