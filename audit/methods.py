@@ -1,0 +1,27 @@
+"""The methods' stable names in words, in the order in which pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+CALIBRATED_ENSEMBLE = "calibrated_ensemble"
+BASIC = "basic:"
+
+NAMES = {
+    CALIBRATED_ENSEMBLE: "two experts, top-k bins",
+    "ensemble": "both experts dispute",
+    "confident_learning": "Confident Learning",
+}
+
+
+def name_method(method: str) -> str:
+    """Return what people call a method: "basic:timm:resnet18" is "timm:resnet18 disputes"."""
+    if method.startswith(BASIC):
+        return f"{method.removeprefix(BASIC)} disputes"
+    return NAMES.get(method, method.replace("_", " "))
+
+
+def order_methods(methods: Iterable[str]) -> list[str]:
+    """Return the methods with the paper's first, then the named ones, then one per expert."""
+    places = {method: place for place, method in enumerate(NAMES)}
+    return sorted(methods, key=lambda method: (places.get(method, len(places)), method))
