@@ -36,7 +36,6 @@ class ScoreSet(models.Model):
         default=dict, blank=True, help_text="The expert's identity: weights, transform, versions."
     )
     sha256 = models.CharField(max_length=64, blank=True)
-    accuracy = models.FloatField(null=True, blank=True)
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -1,0 +1,166 @@
+"""One chunk: claim, score, write the shard, commit. Runs in workers, never in the web process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from django.db import transaction
+from django.db.models import F
+from numpy.typing import NDArray
+
+from audit import score_store
+from audit.images import UnusableImage, open_rgb
+from audit.models import Chunk, Claimable, Item, ScoreSet, UnscorableItem
+from audit.services import claims
+from audit.services.scores import fail_scores, finish_scores, models_folder
+from scoring.experts.base import ExpertRefused, ImageExpert, UnknownExpertError
+from scoring.experts.registry import load_expert
+
+logger = logging.getLogger(__name__)
+MAX_ATTEMPTS = 3
+
+
+@lru_cache(maxsize=2)
+def loaded_expert(name: str) -> ImageExpert:
+    """Return the expert, kept in this process's memory between chunks."""
+    return load_expert(name, weights_root=models_folder())
+
+
+def score_chunk(chunk_id: int) -> bool:
+    """Score one pending chunk; False when there was nothing to do or the claim was lost.
+
+    Raises whatever the expert raises; `give_up_attempt` then decides what comes next.
+    """
+    chunk = Chunk.objects.pending().select_related("score_set__dataset").filter(pk=chunk_id).first()
+    epoch = claims.claim(chunk) if chunk else None
+    if chunk is None or epoch is None:
+        return False
+    score_set = chunk.score_set
+    try:
+        expert = loaded_expert(score_set.expert)
+        _check_classes(score_set, expert)
+    except (ExpertRefused, UnknownExpertError) as error:
+        claims.fail(chunk, epoch, str(error))
+        fail_scores(score_set.pk, str(error))
+        return False
+    items = list(
+        score_set.dataset.items.filter(position__gte=chunk.start, position__lt=chunk.stop).order_by(
+            "position"
+        )
+    )
+    with claims.heartbeat(chunk, epoch) as lost:
+        logits, unscorable = predict_items(expert, score_set, items)
+        if lost.is_set():
+            return False
+        shard = score_store.write_shard(
+            score_set.pk, chunk.start, [logits], (len(items), logits.shape[1]), epoch=epoch
+        )
+    with transaction.atomic():
+        if not claims.commit(chunk, epoch, shard=shard.name, shard_sha256=shard.sha256):
+            logger.warning("chunk %s: claim lost, result discarded", chunk.pk)
+            return False
+        UnscorableItem.objects.bulk_create(unscorable, ignore_conflicts=True)
+    finish_scores(score_set)
+    return True
+
+
+def _check_classes(score_set: ScoreSet, expert: ImageExpert) -> None:
+    expected, got = score_set.dataset.n_classes, expert.card.n_classes
+    if expected != got:
+        raise ExpertRefused(
+            "class_count", f"{score_set.expert} knows {got} classes, {score_set.dataset} has {expected}"
+        )
+    if not score_set.card:
+        score_set.card = expert.card.to_json()
+        ScoreSet.objects.filter(pk=score_set.pk, card={}).update(card=score_set.card)
+
+
+def predict_items(
+    expert: ImageExpert, score_set: ScoreSet, items: Sequence[Item]
+) -> tuple[NDArray[np.float32], list[UnscorableItem]]:
+    """Return logits (n_items, n_classes) and the items that have none, with the reason.
+
+    A row is NaN where the item is quarantined, its image is no longer what was imported, or
+    the expert returned something that isn't finite.
+    """
+    logits = np.full((len(items), score_set.dataset.n_classes), np.nan, dtype=np.float32)
+    unscorable: list[UnscorableItem] = []
+    images, rows = [], []
+    for row, item in enumerate(items):
+        if item.is_quarantined:
+            continue
+        try:
+            images.append(
+                open_rgb(score_set.dataset.folder, item.image, sha256=item.content_sha256 or None)
+            )
+            rows.append(row)
+        except UnusableImage as problem:
+            unscorable.append(_unscorable(score_set, item, problem.code, problem.detail))
+    if images:
+        logits[rows] = expert.predict(images)
+    for row in rows:
+        if not np.isfinite(logits[row]).all():
+            logits[row] = np.nan
+            unscorable.append(
+                _unscorable(score_set, items[row], "nonfinite", "the expert returned NaN or infinity")
+            )
+    return logits, unscorable
+
+
+def _unscorable(score_set: ScoreSet, item: Item, code: str, detail: str) -> UnscorableItem:
+    return UnscorableItem(score_set=score_set, item=item, code=code, detail=detail)
+
+
+def give_up_attempt(chunk: Chunk, reason: str) -> None:
+    """Decide what becomes of a running chunk whose worker failed or fell silent.
+
+    It is tried three times, then cut in halves until the item to blame stands alone; that item
+    becomes unscorable and the rest goes on. An expert that never finished a chunk is to blame
+    itself: its score set fails.
+    """
+    if chunk.attempts < MAX_ATTEMPTS:
+        claims.put_back(chunk, chunk.epoch, reason)
+        return
+    finished = chunk.score_set.chunks.filter(work=Claimable.Work.DONE).exists()
+    if not finished and chunk.n_items > 1 and chunk.score_set.chunks.count() > 1:
+        if claims.fail(chunk, chunk.epoch, reason):
+            fail_scores(chunk.score_set_id, reason)
+    elif chunk.n_items > 1:
+        _split(chunk, reason)
+    else:
+        _give_up_item(chunk, reason)
+
+
+@transaction.atomic
+def _split(chunk: Chunk, reason: str) -> None:
+    middle = (chunk.start + chunk.stop) // 2
+    held = Chunk.objects.filter(pk=chunk.pk, work=Claimable.Work.RUNNING, epoch=chunk.epoch)
+    halved = held.update(
+        stop=middle,
+        work=Claimable.Work.PENDING,
+        epoch=F("epoch") + 1,
+        attempts=0,
+        owner="",
+        announced_at=None,
+        error=reason,
+    )
+    if halved:
+        Chunk.objects.create(score_set=chunk.score_set, start=middle, stop=chunk.stop, error=reason)
+
+
+def _give_up_item(chunk: Chunk, reason: str) -> None:
+    score_set = chunk.score_set
+    item = score_set.dataset.items.get(position=chunk.start)
+    blank = np.full((1, score_set.dataset.n_classes), np.nan, dtype=np.float32)
+    shard = score_store.write_shard(
+        score_set.pk, chunk.start, [blank], (1, blank.shape[1]), epoch=chunk.epoch
+    )
+    with transaction.atomic():
+        if claims.commit(chunk, chunk.epoch, shard=shard.name, shard_sha256=shard.sha256):
+            UnscorableItem.objects.bulk_create(
+                [_unscorable(score_set, item, "killed_worker", reason)], ignore_conflicts=True
+            )
+    finish_scores(score_set)

@@ -1,0 +1,142 @@
+"""Bringing a data set in: every image checked once, all of it stored or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from django.db import IntegrityError, transaction
+
+from audit.images import InspectedImage, UnusableImage, inspect
+from audit.loaders import LoadedDataset, LoadedItem
+from audit.models import Dataset, DatasetClass, Item, Project
+
+BATCH = 500
+Progress = Callable[[int, int], None]
+
+
+class DatasetRefusedError(ValueError):
+    """The data set can't be stored as asked; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A loaded item with what its file turned out to be."""
+
+    loaded: LoadedItem
+    image: InspectedImage | None = None
+    problem: UnusableImage | None = None
+
+
+def store_dataset(
+    project: Project,
+    slug: str,
+    source_format: str,
+    loaded: LoadedDataset,
+    *,
+    notice: str = "",
+    on_progress: Progress = lambda _done, _total: None,
+) -> Dataset:
+    """Check every image and store the data set with its items, in file order.
+
+    An image that can't be used becomes a quarantined item with a reason; its label stays.
+    """
+    if Dataset.objects.filter(slug=slug).exists():
+        raise DatasetRefusedError(f"a data set named {slug!r} exists already")
+    checked = list(check_items(loaded, on_progress))
+    items = [_new_item(position, each) for position, each in enumerate(checked)]
+    dataset = Dataset(
+        project=project,
+        slug=slug,
+        kind=loaded.kind,
+        source_format=source_format,
+        root=str(loaded.root) if loaded.root else "",
+        n_items=len(items),
+        n_classes=len(loaded.classes),
+        n_quarantined=sum(item.is_quarantined for item in items),
+        sha256=hash_items(items),
+        notice=notice,
+    )
+    try:
+        with transaction.atomic():
+            dataset.save()
+            DatasetClass.objects.bulk_create(
+                [
+                    DatasetClass(
+                        dataset=dataset,
+                        index=index,
+                        name=each.name,
+                        wordnet_id=each.wordnet_id,
+                        gloss=each.gloss,
+                        parents=list(each.parents),
+                    )
+                    for index, each in enumerate(loaded.classes)
+                ],
+                batch_size=BATCH,
+            )
+            for item in items:
+                item.dataset = dataset
+            Item.objects.bulk_create(items, batch_size=BATCH)
+    except IntegrityError as error:
+        raise DatasetRefusedError(f"a data set named {slug!r} was stored meanwhile") from error
+    return dataset
+
+
+def check_items(loaded: LoadedDataset, on_progress: Progress) -> Iterable[Checked]:
+    """Yield the items in order, each image opened and decoded once."""
+    if loaded.kind != Dataset.Kind.IMAGE or loaded.root is None:
+        yield from (Checked(item) for item in loaded.items)
+        return
+    # Decoding releases the interpreter lock, so threads use every core.
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        results = pool.map(partial(_check_item, loaded.root), loaded.items, chunksize=32)
+        for done, checked in enumerate(results, start=1):
+            yield checked
+            on_progress(done, len(loaded.items))
+
+
+def _check_item(root: Path, item: LoadedItem) -> Checked:
+    if not item.image:
+        return Checked(item)
+    try:
+        return Checked(item, image=inspect(root, item.image))
+    except UnusableImage as problem:
+        return Checked(item, problem=problem)
+
+
+def _new_item(position: int, checked: Checked) -> Item:
+    loaded, image, problem = checked.loaded, checked.image, checked.problem
+    return Item(
+        position=position,
+        key=loaded.key,
+        given_label=loaded.label,
+        image=loaded.image,
+        question=loaded.question,
+        choices=list(loaded.choices),
+        subject=loaded.subject,
+        content_sha256=image.sha256 if image else _text_hash(loaded),
+        width=image.width if image else 0,
+        height=image.height if image else 0,
+        notices=list(image.notices) if image else [],
+        quarantine_code=problem.code if problem else "",
+        quarantine_detail=problem.detail if problem else "",
+    )
+
+
+def _text_hash(loaded: LoadedItem) -> str:
+    if not loaded.question:
+        return ""
+    return hashlib.sha256(repr((loaded.question, tuple(loaded.choices))).encode()).hexdigest()
+
+
+def hash_items(items: Iterable[Item]) -> str:
+    """Return the hash of a data set: keys, given labels and contents in item order."""
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(f"{item.key}\0{item.given_label}\0{item.content_sha256}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,251 @@
+"""Score sets: planned as chunks, imported whole, or combined from cross-fitted folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+from numpy.typing import NDArray
+
+from audit import score_store
+from audit.models import Chunk, Claimable, Dataset, Item, ScoreSet, UnscorableItem
+from audit.score_store import Shard, ShardedLogits
+from scoring.experts.base import ExpertRefused, UnknownExpertError
+from scoring.experts.registry import parse_expert
+
+BATCH = 500
+
+
+class ScoresRefusedError(ValueError):
+    """The scores can't be made or stored as asked; the message says what is allowed."""
+
+
+def models_folder() -> Path:
+    """Return the installation's folder of fetched and trained weights."""
+    return Path(settings.LABEL_AUDIT_HOME, "models")
+
+
+def request_scores(dataset: Dataset, expert: str) -> ScoreSet:
+    """Return the expert's score set, planning it as chunks unless it exists already.
+
+    One that failed or was cancelled goes on where it stopped.
+    """
+    score_set = ScoreSet.objects.filter(dataset=dataset, expert=expert).first()
+    if score_set is None:
+        return _plan(dataset, expert)
+    if score_set.source == ScoreSet.Source.RUN:
+        resume_scores(score_set)
+        score_set.refresh_from_db()
+    return score_set
+
+
+def _plan(dataset: Dataset, expert: str) -> ScoreSet:
+    try:
+        parse_expert(expert, weights_root=models_folder())
+    except (UnknownExpertError, ExpertRefused) as error:
+        raise ScoresRefusedError(str(error)) from error
+    if not dataset.has_pictures:
+        raise ScoresRefusedError(
+            f"{dataset} has no pictures to run an expert over: import its scores instead"
+        )
+    with transaction.atomic():
+        score_set, is_new = ScoreSet.objects.get_or_create(
+            dataset=dataset, expert=expert, defaults={"source": ScoreSet.Source.RUN}
+        )
+        if is_new:
+            starts = range(0, dataset.n_items, settings.CHUNK_ITEMS)
+            Chunk.objects.bulk_create(
+                [
+                    Chunk(
+                        score_set=score_set,
+                        start=start,
+                        stop=min(start + settings.CHUNK_ITEMS, dataset.n_items),
+                    )
+                    for start in starts
+                ],
+                batch_size=BATCH,
+            )
+    return score_set
+
+
+@transaction.atomic
+def resume_scores(score_set: ScoreSet) -> bool:
+    """Take up a failed or cancelled score set again; finished chunks stay finished."""
+    stopped = [ScoreSet.State.FAILED, ScoreSet.State.CANCELLED]
+    resumed = ScoreSet.objects.filter(pk=score_set.pk, state__in=stopped).update(
+        state=ScoreSet.State.SCORING, error=""
+    )
+    if resumed:
+        score_set.chunks.filter(work=Claimable.Work.FAILED).update(
+            work=Claimable.Work.PENDING, attempts=0, announced_at=None, error=""
+        )
+    return bool(resumed)
+
+
+def fail_scores(score_set_id: int, reason: str) -> None:
+    """Stop a score set for good, with the reason."""
+    ScoreSet.objects.scoring().filter(pk=score_set_id).update(
+        state=ScoreSet.State.FAILED, error=reason[:2000], finished_at=Now()
+    )
+
+
+def finish_scores(score_set: ScoreSet) -> bool:
+    """Close a score set whose chunks are all done: manifest, hash, leftovers removed.
+
+    A shard whose bytes changed on the disk is scored again instead. Safe to call twice.
+    """
+    if not ScoreSet.objects.scoring().filter(pk=score_set.pk).exists():
+        return False
+    if score_set.chunks.unfinished().exists():
+        return False
+    shards = [
+        Shard(chunk.start, chunk.stop, chunk.shard, chunk.shard_sha256)
+        for chunk in score_set.chunks.order_by("start")
+    ]
+    damaged = [shard for shard in shards if not score_store.verify_shard(score_set.pk, shard)]
+    if damaged:
+        score_set.chunks.filter(start__in=[shard.start for shard in damaged]).update(
+            work=Claimable.Work.PENDING, announced_at=None, shard="", shard_sha256=""
+        )
+        return False
+    score_store.remove_orphans(score_set.pk, {shard.name for shard in shards})
+    return close_score_set(score_set, shards)
+
+
+def close_score_set(score_set: ScoreSet, shards: list[Shard]) -> bool:
+    """Write the manifest of complete shards and mark the score set ready."""
+    logits = ShardedLogits(score_store.score_folder(score_set.pk), shards)
+    sha256 = logits.sha256()
+    score_store.write_manifest(
+        score_set.pk,
+        shards,
+        {
+            "dataset": score_set.dataset.slug,
+            "dataset_sha256": score_set.dataset.sha256,
+            "expert": score_set.expert,
+            "source": score_set.source,
+            "parameters": score_set.parameters,
+            "card": score_set.card,
+            "n_items": logits.shape[0],
+            "n_classes": logits.shape[1],
+            "sha256": sha256,
+        },
+    )
+    closed = ScoreSet.objects.scoring().filter(pk=score_set.pk)
+    return (
+        closed.update(state=ScoreSet.State.READY, sha256=sha256, finished_at=Now(), error="") == 1
+    )
+
+
+def store_scores(
+    dataset: Dataset,
+    expert: str,
+    rows: Iterable[NDArray[Any]],
+    *,
+    source: ScoreSet.Source,
+    dtype: str = "float32",
+    parameters: Mapping[str, Any] | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> ScoreSet:
+    """Store a whole score set at once, from blocks of logits in item order.
+
+    Rows of quarantined items are overwritten with NaN: they take part in nothing.
+    """
+    if ScoreSet.objects.filter(dataset=dataset, expert=expert).exists():
+        raise ScoresRefusedError(f"{dataset} has scores of {expert!r} already")
+    quarantined = np.zeros(dataset.n_items, dtype=bool)
+    positions = dataset.items.exclude(quarantine_code="").values_list("position", flat=True)
+    quarantined[list(positions)] = True
+    with transaction.atomic():
+        score_set = ScoreSet.objects.create(
+            dataset=dataset,
+            expert=expert,
+            source=source,
+            parameters=dict(parameters or {}),
+            card=dict(card or {}),
+        )
+        shard = score_store.write_shard(
+            score_set.pk,
+            0,
+            _blank(rows, quarantined),
+            (dataset.n_items, dataset.n_classes),
+            dtype=dtype,
+        )
+        close_score_set(score_set, [shard])
+    score_set.refresh_from_db()
+    return score_set
+
+
+def _blank(
+    rows: Iterable[NDArray[Any]], quarantined: NDArray[np.bool_]
+) -> Iterable[NDArray[Any]]:
+    start = 0
+    for block in rows:
+        hidden = quarantined[start : start + len(block)]
+        start += len(block)
+        if hidden.any():
+            blanked = np.array(block)
+            blanked[hidden] = np.nan
+            yield blanked
+        else:
+            yield block
+
+
+def combine_folds(
+    dataset: Dataset, expert: str, folds: list[str], held_out: Mapping[str, int]
+) -> ScoreSet:
+    """Store one out-of-sample score set from experts trained on folds of this very data set.
+
+    `held_out` says for every item key which of `folds` (by place) never saw the item.
+    """
+    score_sets = []
+    for fold in folds:
+        found = ScoreSet.objects.filter(dataset=dataset, expert=fold).first()
+        if found is None or not found.is_ready:
+            raise ScoresRefusedError(f"{dataset} has no finished scores of {fold!r}")
+        score_sets.append(found)
+    keys = list(dataset.items.order_by("position").values_list("key", flat=True))
+    missing = [key for key in keys if key not in held_out]
+    if missing:
+        raise ScoresRefusedError(f"{len(missing)} items have no fold, first: {missing[0]!r}")
+    fold_of = np.array([held_out[key] for key in keys])
+    if fold_of.min() < 0 or fold_of.max() >= len(folds):
+        raise ScoresRefusedError(f"folds are numbered 0 to {len(folds) - 1}")
+    matrices = [score_store.open_scores(each.pk) for each in score_sets]
+
+    def rows() -> Iterable[NDArray[Any]]:
+        for start in range(0, dataset.n_items, score_store.ROWS_PER_READ):
+            stop = min(start + score_store.ROWS_PER_READ, dataset.n_items)
+            blocks = np.stack([np.asarray(matrix[start:stop]) for matrix in matrices])
+            yield blocks[fold_of[start:stop], np.arange(stop - start)]
+
+    score_set = store_scores(
+        dataset,
+        expert,
+        rows(),
+        source=ScoreSet.Source.COMBINED,
+        parameters={"folds": [{"expert": each.expert, "sha256": each.sha256} for each in score_sets]},
+        card={"folds": [each.card for each in score_sets]},
+    )
+    reasons = UnscorableItem.objects.filter(score_set__in=score_sets)
+    UnscorableItem.objects.bulk_create(
+        [
+            UnscorableItem(score_set=score_set, item=item, code=code, detail=detail)
+            for item, code, detail in _reasons_of_held_out(reasons, score_sets, fold_of)
+        ]
+    )
+    return score_set
+
+
+def _reasons_of_held_out(
+    reasons: Any, score_sets: list[ScoreSet], fold_of: NDArray[np.int_]
+) -> Iterable[tuple[Item, str, str]]:
+    place = {score_set.pk: number for number, score_set in enumerate(score_sets)}
+    for reason in reasons.select_related("item"):
+        if fold_of[reason.item.position] == place[reason.score_set_id]:
+            yield reason.item, reason.code, reason.detail
