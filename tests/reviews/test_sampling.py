@@ -1,0 +1,140 @@
+"""The sampling ledger: strata, inclusion probabilities, and the order of serving."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from django.db.models import Count
+
+from audit.evidence import load_evidence, write_evidence
+from audit.models import Audit
+from reviews.models import ReviewSlot, Sample, SampledItem, Stratum
+from reviews.populations import load_population, stratify
+from reviews.services.sampling import SamplingError, draw_items, freeze_sample, plan_counts
+from tests.factories import make_ready_audit
+from tests.reviews.situations import make_mixed_audit
+
+pytestmark = pytest.mark.django_db
+
+
+def test_strata_are_the_cells_by_bin_and_three_unflagged_groups():
+    audit = make_mixed_audit()
+    strata = stratify(audit, load_population(audit))
+    assert dict(zip(strata.names, strata.sizes.tolist(), strict=True)) == {
+        "both methods, bin 1": 10,
+        "both methods, bin 2": 10,
+        "both methods, bin 3": 10,
+        "experts only, bin 3": 10,
+        "Confident Learning only": 10,
+        "unflagged: an expert disputes": 5,
+        "unflagged: none disputes, low confidence": 32,
+        "unflagged: none disputes, high confidence": 33,
+    }
+    assert strata.is_flagged.tolist() == [True] * 5 + [False] * 3
+
+
+def test_quarantined_and_unscored_items_are_in_no_stratum():
+    audit = make_mixed_audit()
+    item = audit.dataset.items.get(position=3)
+    item.quarantine_code = "truncated"
+    item.save()
+    strata = stratify(audit, load_population(audit))
+    assert np.flatnonzero(strata.of_item < 0).tolist() == [3]
+    evidence = load_evidence(audit.pk)
+    top1 = np.array(evidence.top1)
+    top1[1, 7] = -1
+    write_evidence(audit.pk, replace(evidence, top1=top1))
+    strata = stratify(audit, load_population(audit))
+    assert np.flatnonzero(strata.of_item < 0).tolist() == [3, 7]
+
+
+def test_the_ledger_holds_strata_items_and_open_slots():
+    audit = make_mixed_audit()
+    sample = freeze_sample(audit, size=42, unflagged=14, votes_per_item=2, seed=7)
+    assert sample.n_items == 56
+    drawn = dict(Stratum.objects.values_list("name", "n_drawn"))
+    assert sum(drawn.values()) == 56
+    assert drawn["unflagged: an expert disputes"] == 2  # a variance needs two
+    assert [row.order for row in SampledItem.objects.all()] == list(range(56))
+    for stratum in Stratum.objects.annotate(n_rows=Count("items")):
+        assert stratum.n_rows == stratum.n_drawn
+    slots = ReviewSlot.objects.filter(state=ReviewSlot.State.OPEN)
+    assert slots.count() == 112
+    assert all(slot.order == slot.sampled_item.order for slot in slots)
+
+
+def test_every_item_lies_in_the_stratum_it_was_drawn_from():
+    audit = make_mixed_audit()
+    freeze_sample(audit, size=30, unflagged=10)
+    strata = stratify(audit, load_population(audit))
+    for row in SampledItem.objects.select_related("item", "stratum"):
+        assert strata.names[strata.of_item[row.item.position]] == row.stratum.name
+
+
+def test_the_same_seed_gives_the_same_sample_and_another_seed_another():
+    def drawn(seed):
+        audit = make_mixed_audit()
+        sample = freeze_sample(audit, size=30, unflagged=10, seed=seed)
+        return [row.item.position for row in sample.items.select_related("item")]
+
+    assert drawn(5) == drawn(5)
+    assert drawn(5) != drawn(6)
+
+
+def test_every_item_of_a_stratum_is_drawn_equally_often():
+    audit = make_mixed_audit(60)
+    strata = stratify(audit, load_population(audit))
+    counts = plan_counts(strata, 20, 3)
+    times = np.zeros(60)
+    for seed in range(2000):
+        _, positions = draw_items(strata, counts, np.random.default_rng(seed))
+        times[positions] += 1
+    probability = (counts / strata.sizes)[strata.of_item]
+    deviation = times / 2000 - probability
+    assert np.abs(deviation).max() < 4.5 * np.sqrt(0.25 / 2000)
+
+
+def test_every_batch_keeps_the_proportions_of_the_strata():
+    audit = make_mixed_audit()
+    sample = freeze_sample(audit, size=40, unflagged=20, seed=1)
+    rows = list(sample.items.values_list("stratum__is_flagged", flat=True))
+    for start in range(0, 60, 12):
+        assert abs(sum(rows[start : start + 12]) - 8) <= 3
+
+
+def test_a_sample_is_drawn_once():
+    audit = make_mixed_audit()
+    freeze_sample(audit, size=10, unflagged=0)
+    with pytest.raises(SamplingError, match="has its sample already"):
+        freeze_sample(audit, size=10, unflagged=0)
+    assert Sample.objects.count() == 1
+
+
+@pytest.mark.parametrize("state", [Audit.State.SCORING, Audit.State.FAILED])
+def test_an_audit_that_is_not_ready_has_nothing_to_draw_from(state):
+    audit = make_ready_audit()
+    Audit.objects.update(state=state)
+    audit.refresh_from_db()
+    with pytest.raises(SamplingError, match="needs a ready audit"):
+        freeze_sample(audit, size=5, unflagged=0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"size": 0, "unflagged": 0}, "at least one item"),
+        ({"size": -1, "unflagged": 5}, "at least one item"),
+        ({"size": 5, "unflagged": 0, "votes_per_item": 10}, "from 1 to 9"),
+        ({"size": 5, "unflagged": 0, "seed": -1}, "whole number"),
+    ],
+)
+def test_impossible_numbers_are_refused_and_leave_nothing(numbers, message):
+    with pytest.raises(SamplingError, match=message):
+        freeze_sample(make_ready_audit(), **numbers)
+    assert not Sample.objects.exists()
+
+
+def test_more_items_than_there_are_draws_them_all():
+    audit = make_ready_audit()
+    sample = freeze_sample(audit, size=1000, unflagged=1000)
+    assert sample.n_items == 12
