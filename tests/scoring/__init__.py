@@ -1,0 +1,1 @@
+"""Tests of the numerics: worked examples, independent oracles, invariants."""

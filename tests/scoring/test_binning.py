@@ -54,7 +54,7 @@ def test_a_number_of_bins_that_is_no_count_is_refused(n_bins):
     [([0.5], [2]), ([1.5], [1]), ([np.nan], [1]), ([0.5, 0.5], [1]), ([[0.5]], [[1]])],
 )
 def test_values_outside_their_range_are_refused(confidence, correct):
-    with pytest.raises(ValueError, match="must|contains|do not fit"):
+    with pytest.raises(ValueError, match=r"must|contains|do not fit"):
         reliability_table(confidence, correct)
 
 

@@ -128,7 +128,7 @@ def test_a_minimum_outside_the_bounds_is_refused_not_clipped(temperature, n_item
 
 
 def test_huge_logits_stay_finite():
-    logits, labels = sample(1.0)
+    logits, _ = sample(1.0)
     probabilities = TemperatureScaler(1.0).apply(logits * 1e30)
     assert np.isfinite(probabilities).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)

@@ -1,0 +1,78 @@
+"""Scoring one expert's items: against a dense softmax, on ties, and where rows are missing."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp, softmax
+
+from scoring.confidence import score_items
+
+
+def test_worked_example():
+    scored = score_items([[0.0, np.log(3.0)], [5.0, 5.0]], [0, 1], 1.0)
+    assert scored.top1.tolist() == [1, 0]  # a tie goes to the lowest class
+    np.testing.assert_allclose(scored.confidence, [0.75, 0.5])
+    np.testing.assert_allclose(scored.given_probability, [0.25, 0.5])
+    np.testing.assert_allclose(scored.nll, [np.log(4), np.log(2)])
+    # At temperature 1/2 the odds are squared: 9 to 1.
+    np.testing.assert_allclose(score_items([[0.0, np.log(3.0)]], [0], 0.5).confidence, [0.9])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    n_items=st.integers(1, 40),
+    n_classes=st.integers(2, 7),
+    dtype=st.sampled_from([np.float16, np.float32, np.float64]),
+)
+def test_scores_equal_a_dense_softmax(seed, n_items, n_classes, dtype):
+    rng = np.random.default_rng(seed)
+    logits = (rng.normal(size=(n_items, n_classes)) * 3).astype(dtype)
+    labels = rng.integers(0, n_classes, n_items)
+    temperature = rng.uniform(0.5, 3, n_items)
+    scored = score_items(logits, labels, temperature)
+    wide = logits.astype(np.float64)
+    dense = softmax(wide / temperature[:, None], axis=1)
+    rows = np.arange(n_items)
+    np.testing.assert_array_equal(scored.top1, wide.argmax(axis=1))
+    np.testing.assert_allclose(scored.confidence, dense.max(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(scored.given_probability, dense[rows, labels], rtol=1e-5)
+    np.testing.assert_allclose(scored.raw_confidence, softmax(wide, axis=1).max(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        scored.raw_nll, logsumexp(wide, axis=1) - wide[rows, labels], rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(scored.nll, -np.log(dense[rows, labels]), rtol=1e-5, atol=1e-6)
+
+
+def test_items_come_out_in_item_order_whatever_the_chunks():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(700, 1000)).astype(np.float32)  # three chunks
+    labels = rng.integers(0, 1000, 700)
+    order = rng.permutation(700)
+    scored = score_items(logits, labels, 1.3)
+    shuffled = score_items(logits[order], labels[order], 1.3)
+    np.testing.assert_array_equal(shuffled.top1, scored.top1[order])
+    np.testing.assert_array_equal(shuffled.confidence, scored.confidence[order])
+
+
+def test_rows_without_scores_are_marked_and_touch_no_other_row():
+    logits = np.tile([[0.0, 1.0]], (3, 1))
+    logits[1, 0] = np.nan
+    scored = score_items(logits, [0, -1, 1], 1.0)
+    assert scored.top1.tolist() == [1, -1, 1]
+    assert scored.valid.tolist() == [True, False, True]
+    assert np.isnan(scored.confidence).tolist() == [False, True, False]
+    assert np.isnan(scored.nll).tolist() == [False, True, False]
+
+
+def test_confidences_next_to_one_stay_apart():
+    logits = np.array([[20.0, 0.0], [25.0, 0.0], [30.0, 0.0]], dtype=np.float32)
+    confidence = score_items(logits, [0, 0, 0], 1.0).confidence
+    assert confidence[0] < confidence[1] < confidence[2] < 1
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf, [1.0]])
+def test_a_temperature_that_is_none_is_refused(temperature):
+    with pytest.raises(ValueError, match="temperature"):
+        score_items(np.zeros((3, 2)), [0, 0, 0], temperature)

@@ -1,0 +1,117 @@
+"""One expert end to end: cross-fitting, the report's four figures, refusals, real data."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from scoring.binning import expected_calibration_error
+from scoring.calibration import TemperatureScaler
+from scoring.expert_calibration import calibrate_expert
+from scoring.splits import in_half_a
+
+KEYS = [f"item-{number}" for number in range(4000)]
+HALF_A = in_half_a(KEYS, seed=0)
+
+
+def sample(temperature=1.8, n_items=4000, n_classes=6, seed=0):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n_items, n_classes)) * 2
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    return logits * temperature, labels
+
+
+def test_every_item_is_scored_by_the_calibrator_of_the_other_half():
+    logits, labels = sample()
+    fitted = calibrate_expert(logits, labels, HALF_A, keys=KEYS)
+    assert fitted.calibrator_a == TemperatureScaler.fit(logits[HALF_A], labels[HALF_A])
+    assert fitted.calibrator_b == TemperatureScaler.fit(logits[~HALF_A], labels[~HALF_A])
+    assert set(fitted.temperature[HALF_A]) == {fitted.calibrator_b.temperature}
+    assert set(fitted.temperature[~HALF_A]) == {fitted.calibrator_a.temperature}
+    dense = softmax(logits / fitted.temperature[:, None], axis=1)
+    np.testing.assert_allclose(fitted.scored.confidence, dense.max(axis=1))
+    assert fitted.accuracy == pytest.approx((logits.argmax(axis=1) == labels).mean())
+    assert fitted.n_scored == 4000
+
+
+def test_the_report_measures_both_halves_with_the_calibrator_fitted_on_a():
+    logits, labels = sample()
+    fitted = calibrate_expert(logits, labels, HALF_A, keys=KEYS)
+    correct = logits.argmax(axis=1) == labels
+    for half, items in (("a", HALF_A), ("b", ~HALF_A)):
+        for moment, temperature in (("before", 1.0), ("after", fitted.calibrator_a.temperature)):
+            dense = softmax(logits[items] / temperature, axis=1)
+            name = f"{half}_{moment}"
+            ece = expected_calibration_error(dense.max(axis=1), correct[items])
+            assert fitted.ece[name] == pytest.approx(ece)
+            assert fitted.reliability[name].ece == fitted.ece[name]
+            nll = -np.log(dense[np.arange(items.sum()), labels[items]]).mean()
+            assert fitted.nll[name] == pytest.approx(nll)
+    assert fitted.ece["b_after"] < fitted.ece["b_before"] / 2
+    assert fitted.histogram.raw.sum() == fitted.histogram.calibrated.sum() == 4000
+
+
+def test_a_quarantined_item_changes_no_figure_but_the_count():
+    logits, labels = sample()
+    broken = logits.copy()
+    broken[7, 2] = np.nan
+    kept = np.arange(4000) != 7
+    whole = calibrate_expert(broken, labels, HALF_A, keys=KEYS)
+    without = calibrate_expert(logits[kept], labels[kept], HALF_A[kept], keys=np.array(KEYS)[kept])
+    assert whole.n_scored == without.n_scored == 3999
+    assert whole.scored.top1[7] == -1
+    assert whole.ece == pytest.approx(without.ece)
+    np.testing.assert_allclose(whole.scored.confidence[kept], without.scored.confidence, rtol=1e-9)
+
+
+def test_an_expert_that_cannot_be_calibrated_keeps_raw_scores_and_says_why():
+    logits, labels = sample()
+    labels = np.where(HALF_A, labels, logits.argmax(axis=1))  # half B: always right
+    fitted = calibrate_expert(logits, labels, HALF_A)
+    assert fitted.calibrator_a is None
+    assert fitted.calibrator_b is None
+    assert fitted.degenerate.reason == "separable"
+    assert fitted.degenerate.detail.startswith("half B")
+    assert set(fitted.temperature) == {1.0}
+    np.testing.assert_array_equal(fitted.scored.confidence, fitted.scored.raw_confidence)
+    assert fitted.ece["a_after"] is None
+    assert fitted.ece["a_before"] > 0
+
+
+def test_without_a_calibrator_nothing_is_fitted_and_nothing_is_degenerate():
+    fitted = calibrate_expert(*sample(), HALF_A, calibrator="none")
+    assert fitted.calibrator_a is fitted.degenerate is None
+    assert fitted.nll["b_after"] is None
+    with pytest.raises(ValueError, match="calibrator must be"):
+        calibrate_expert(*sample(), HALF_A, calibrator="magic")
+
+
+def test_an_expert_that_scored_nothing_has_no_figures():
+    fitted = calibrate_expert(np.full((60, 3), np.nan), np.zeros(60, int), np.arange(60) < 30)
+    assert fitted.n_scored == 0
+    assert fitted.accuracy is None
+    assert fitted.degenerate.reason == "empty_split"
+    assert set(fitted.ece.values()) == set(fitted.nll.values()) == {None}
+    assert fitted.reliability == {}
+
+
+def real_data(name):
+    folder = os.environ.get("LABEL_AUDIT_TEST_DATA")
+    if not folder:
+        pytest.skip("LABEL_AUDIT_TEST_DATA is not set: no real data to test with")
+    return np.load(Path(folder) / name)
+
+
+def test_calibration_helps_a_real_network_out_of_sample_and_leaves_a_calibrated_one_alone():
+    data = real_data("mnist_test.npz")
+    keys = [str(number) for number in range(10_000)]
+    half_a = in_half_a(keys, 0)
+    off = calibrate_expert(data["logits_ccexam"], data["label"], half_a, keys=keys)
+    assert off.nll["b_after"] < off.nll["b_before"]
+    assert off.ece["b_after"] < off.ece["b_before"]
+    averaged = np.log(data["probs_cleanlab_xval"] + 1e-12)
+    good = calibrate_expert(averaged, data["label"], half_a, keys=keys)
+    assert good.calibrator_a.temperature == pytest.approx(1, abs=0.1)
+    assert good.nll["b_after"] == pytest.approx(good.nll["b_before"], abs=1e-4)
