@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
     from audit.models import (
+        Audit,
+        Chunk,
+        Dataset,
+        Flag,
+        Item,
+        Project,
         Role,
+        ScoreSet,
+        Worker,
     )
 
     Person = AbstractBaseUser | AnonymousUser
@@ -76,11 +84,10 @@ class ChunkQuerySet(models.QuerySet["Chunk"]):
 
     def silent(self, seconds: float) -> ChunkQuerySet:
         """Running chunks whose worker has given no sign of life for this long."""
-        return (
-            self.filter(work="running")
-            .annotate(last_sign=Coalesce("heartbeat_at", "claimed_at"))
-            .filter(silent_for(seconds))
+        running: ChunkQuerySet = self.filter(work="running").annotate(
+            last_sign=Coalesce("heartbeat_at", "claimed_at")
         )
+        return running.filter(silent_for(seconds))
 
     def unfinished(self) -> ChunkQuerySet:
         return self.exclude(work="done")

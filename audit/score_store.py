@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -121,8 +121,7 @@ class ShardedLogits:
             raise ScoreStoreError(f"{folder}: no shards")
         try:
             self._parts = [
-                np.load(folder / shard.name, mmap_mode="r", allow_pickle=False)
-                for shard in ordered
+                np.load(folder / shard.name, mmap_mode="r", allow_pickle=False) for shard in ordered
             ]
         except (OSError, ValueError) as error:
             raise ScoreStoreError(f"{folder}: a shard can't be read: {error}") from error
@@ -185,13 +184,9 @@ def verify_shard(score_set_id: int, shard: Shard) -> bool:
     path = score_folder(score_set_id) / shard.name
     try:
         with path.open("rb") as file:
-            return _file_sha256(file) == shard.sha256
+            return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
     except OSError:
         return False
-
-
-def _file_sha256(file: BinaryIO) -> str:
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_orphans(score_set_id: int, keep: set[str]) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from audit.models import Role
     from audit.querysets import Person
+    from reviews.models import Judgment, Release, ReviewSlot, Sample
 
 
 class SampleQuerySet(models.QuerySet["Sample"]):

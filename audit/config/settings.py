@@ -177,6 +177,9 @@ CLAIM_SECONDS = read_number(
 RECONCILE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_RECONCILE_SECONDS", default=5, minimum=1, maximum=600
 )
+# What the engine's parent calls again and again: wake-ups, and repairs after crashes.
+LABEL_AUDIT_ANNOUNCERS = ["audit.tasks.announce_work"]
+LABEL_AUDIT_RECONCILERS = ["audit.services.reconcile.reconcile"]
 # An item that an annotator holds returns to the queue after this long without a sign of life.
 LEASE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_LEASE_SECONDS", default=300, minimum=30, maximum=86_400

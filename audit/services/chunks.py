@@ -71,7 +71,8 @@ def _check_classes(score_set: ScoreSet, expert: ImageExpert) -> None:
     expected, got = score_set.dataset.n_classes, expert.card.n_classes
     if expected != got:
         raise ExpertRefused(
-            "class_count", f"{score_set.expert} knows {got} classes, {score_set.dataset} has {expected}"
+            "class_count",
+            f"{score_set.expert} knows {got} classes, {score_set.dataset} has {expected}",
         )
     if not score_set.card:
         score_set.card = expert.card.to_json()
@@ -105,7 +106,9 @@ def predict_items(
         if not np.isfinite(logits[row]).all():
             logits[row] = np.nan
             unscorable.append(
-                _unscorable(score_set, items[row], "nonfinite", "the expert returned NaN or infinity")
+                _unscorable(
+                    score_set, items[row], "nonfinite", "the expert returned NaN or infinity"
+                )
             )
     return logits, unscorable
 
@@ -114,24 +117,30 @@ def _unscorable(score_set: ScoreSet, item: Item, code: str, detail: str) -> Unsc
     return UnscorableItem(score_set=score_set, item=item, code=code, detail=detail)
 
 
-def give_up_attempt(chunk: Chunk, reason: str) -> None:
-    """Decide what becomes of a running chunk whose worker failed or fell silent.
+def give_up_attempt(chunk: Chunk, reason: str, *, killed: bool) -> None:
+    """Decide what becomes of a running chunk whose worker died (`killed`) or raised.
 
     It is tried three times, then cut in halves until the item to blame stands alone; that item
-    becomes unscorable and the rest goes on. An expert that never finished a chunk is to blame
-    itself: its score set fails.
+    becomes unscorable and the rest goes on. An expert that raises on two chunks in a row and
+    never finished one is to blame itself: its score set fails.
     """
     if chunk.attempts < MAX_ATTEMPTS:
         claims.put_back(chunk, chunk.epoch, reason)
-        return
-    finished = chunk.score_set.chunks.filter(work=Claimable.Work.DONE).exists()
-    if not finished and chunk.n_items > 1 and chunk.score_set.chunks.count() > 1:
+    elif not killed and _never_worked(chunk):
         if claims.fail(chunk, chunk.epoch, reason):
             fail_scores(chunk.score_set_id, reason)
     elif chunk.n_items > 1:
         _split(chunk, reason)
     else:
         _give_up_item(chunk, reason)
+
+
+def _never_worked(chunk: Chunk) -> bool:
+    siblings = chunk.score_set.chunks
+    if siblings.filter(work=Claimable.Work.DONE).exists():
+        return False
+    # A split chunk carries its reason along, so this counts chunks that failed before.
+    return siblings.exclude(pk=chunk.pk).exclude(error="").exists()
 
 
 @transaction.atomic

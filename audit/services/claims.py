@@ -52,38 +52,28 @@ def claim(row: Claimable, owner: str | None = None) -> int | None:
 
 def beat(row: Claimable, epoch: int) -> bool:
     """Renew a claim; False when it was lost."""
-    held = type(row)._default_manager.filter(
-        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
-    )
+    held = type(row)._default_manager.filter(pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch)
     return held.update(heartbeat_at=Now()) == 1
 
 
 def commit(row: Claimable, epoch: int, **fields: Any) -> bool:
     """Finish claimed work, writing `fields`; False when the claim was lost."""
-    held = type(row)._default_manager.filter(
-        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
-    )
+    held = type(row)._default_manager.filter(pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch)
     return held.update(work=Claimable.Work.DONE, finished_at=Now(), error="", **fields) == 1
 
 
 def fail(row: Claimable, epoch: int, error: str) -> bool:
     """Give claimed work up for good, with the reason."""
-    held = type(row)._default_manager.filter(
-        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
-    )
+    held = type(row)._default_manager.filter(pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch)
     return (
-        held.update(
-            work=Claimable.Work.FAILED, finished_at=Now(), error=error[:MAX_ERROR_LENGTH]
-        )
+        held.update(work=Claimable.Work.FAILED, finished_at=Now(), error=error[:MAX_ERROR_LENGTH])
         == 1
     )
 
 
 def put_back(row: Claimable, epoch: int, error: str) -> bool:
     """Return claimed work to the pending ones, to be tried again."""
-    held = type(row)._default_manager.filter(
-        pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch
-    )
+    held = type(row)._default_manager.filter(pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch)
     return (
         held.update(
             work=Claimable.Work.PENDING,

@@ -181,9 +181,7 @@ def store_scores(
     return score_set
 
 
-def _blank(
-    rows: Iterable[NDArray[Any]], quarantined: NDArray[np.bool_]
-) -> Iterable[NDArray[Any]]:
+def _blank(rows: Iterable[NDArray[Any]], quarantined: NDArray[np.bool_]) -> Iterable[NDArray[Any]]:
     start = 0
     for block in rows:
         hidden = quarantined[start : start + len(block)]
@@ -229,7 +227,9 @@ def combine_folds(
         expert,
         rows(),
         source=ScoreSet.Source.COMBINED,
-        parameters={"folds": [{"expert": each.expert, "sha256": each.sha256} for each in score_sets]},
+        parameters={
+            "folds": [{"expert": each.expert, "sha256": each.sha256} for each in score_sets]
+        },
         card={"folds": [each.card for each in score_sets]},
     )
     reasons = UnscorableItem.objects.filter(score_set__in=score_sets)

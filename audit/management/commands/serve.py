@@ -1,0 +1,35 @@
+"""Runs the web site of the embedded stack."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class Command(BaseCommand):
+    help = "Run the web site on this machine; the worker is a command of its own."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--workers", type=int, default=2, help="Web processes.")
+
+    def handle(self, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        self.stderr.write(f"http://{options['host']}:{options['port']}/  Ctrl-C stops it")
+        arguments = [
+            sys.executable, "-m", "gunicorn", "audit.config.wsgi:application",
+            "--bind", f"{options['host']}:{options['port']}",
+            "--workers", str(options["workers"]),
+            "--worker-class", "gthread", "--threads", "8",
+            "--timeout", "60", "--graceful-timeout", "10", "--keep-alive", "15",
+            "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp",  # noqa: PTH112, S108
+            "--max-requests", "20000", "--max-requests-jitter", "2000",
+            "--log-level", "warning",
+        ]  # fmt: skip
+        os.execv(sys.executable, arguments)  # noqa: S606 - our own command line

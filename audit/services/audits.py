@@ -1,0 +1,110 @@
+"""Starting, stopping and advancing audits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from audit.models import Audit, AuditExpert, Claimable, Dataset, ScoreSet
+from audit.services.scores import ScoresRefusedError, request_scores, resume_scores
+
+
+class AuditRefusedError(ValueError):
+    """The audit can't be run as asked; the message says what is allowed."""
+
+
+@transaction.atomic
+def start_audit(
+    dataset: Dataset,
+    experts: Sequence[str],
+    *,
+    n_bins: int = 15,
+    bins_over: str = Audit.BinsOver.DISPUTED,
+    calibrator: str = Audit.Calibrator.TEMPERATURE,
+    require_agreement: bool = False,
+    seed: int = 0,
+    created_by: Any = None,
+) -> Audit:
+    """Create an audit; experts without scores of this data set are planned to be run."""
+    if len(experts) < 2:
+        raise AuditRefusedError("an audit needs two or more experts")
+    if len(set(experts)) != len(experts):
+        raise AuditRefusedError("the experts must differ: an expert can't confirm itself")
+    if not 1 <= n_bins <= 1000:
+        raise AuditRefusedError(f"the number of bins must lie in 1..1000, got {n_bins}")
+    try:
+        score_sets = [request_scores(dataset, expert) for expert in experts]
+    except ScoresRefusedError as error:
+        raise AuditRefusedError(str(error)) from error
+    audit = Audit.objects.create(
+        dataset=dataset,
+        n_bins=n_bins,
+        bins_over=bins_over,
+        calibrator=calibrator,
+        require_agreement=require_agreement,
+        seed=seed,
+        created_by=created_by,
+    )
+    AuditExpert.objects.bulk_create(
+        AuditExpert(audit=audit, score_set=score_set, order=order)
+        for order, score_set in enumerate(score_sets)
+    )
+    advance_audits()
+    audit.refresh_from_db()
+    return audit
+
+
+def advance_audits() -> None:
+    """Move every audit whose experts are all done, or one of whose experts failed, on."""
+    for audit in Audit.objects.filter(state=Audit.State.SCORING):
+        states = set(audit.score_sets.values_list("state", flat=True))
+        still_scoring = Audit.objects.filter(pk=audit.pk, state=Audit.State.SCORING)
+        if states == {ScoreSet.State.READY}:
+            still_scoring.update(
+                state=Audit.State.CALIBRATING,
+                work=Claimable.Work.PENDING,
+                attempts=0,
+                announced_at=None,
+            )
+        elif ScoreSet.State.FAILED in states:
+            failed = audit.score_sets.filter(state=ScoreSet.State.FAILED)
+            reasons = "; ".join(f"{each.expert}: {each.error}" for each in failed)
+            still_scoring.update(state=Audit.State.FAILED, error=reasons[:2000])
+        elif ScoreSet.State.CANCELLED in states:
+            still_scoring.update(state=Audit.State.CANCELLED)
+
+
+@transaction.atomic
+def cancel_audit(audit: Audit) -> bool:
+    """Stop an audit; experts that no other audit waits for stop after the chunk in hand."""
+    cancelled = Audit.objects.under_way().filter(pk=audit.pk)
+    if cancelled.update(state=Audit.State.CANCELLED) != 1:
+        return False
+    waited_for = ScoreSet.objects.filter(audits__state=Audit.State.SCORING)
+    ScoreSet.objects.scoring().filter(audits=audit).exclude(pk__in=waited_for.values("pk")).update(
+        state=ScoreSet.State.CANCELLED
+    )
+    return True
+
+
+@transaction.atomic
+def resume_audit(audit: Audit) -> bool:
+    """Take a cancelled or failed audit up again where it stopped."""
+    stopped = Audit.objects.filter(
+        pk=audit.pk, state__in=[Audit.State.CANCELLED, Audit.State.FAILED]
+    )
+    resumed = stopped.update(
+        state=Audit.State.SCORING,
+        work=Claimable.Work.PENDING,
+        attempts=0,
+        announced_at=None,
+        error="",
+    )
+    if not resumed:
+        return False
+    for score_set in audit.score_sets.all():
+        resume_scores(score_set)
+    advance_audits()
+    return True

@@ -1,0 +1,266 @@
+"""The audit's last stage: calibrate every expert, flag by every method, publish at once."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from audit.evidence import Evidence, write_evidence
+from audit.models import Audit, AuditExpert, Flag
+from audit.score_store import ScoreStoreError, ShardedLogits, open_scores
+from audit.services import claims
+from scoring.cleaning import BinsOver, Queue, basic, calibrated_ensemble, disputed, ensemble
+from scoring.confident_learning import confident_learning_queues
+from scoring.expert_calibration import CalibratorName, ExpertCalibration, calibrate_expert
+from scoring.splits import in_half_a
+
+logger = logging.getLogger(__name__)
+BATCH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the stage reads: per item key and given label, per expert the logits."""
+
+    item_ids: list[int]
+    keys: list[str]
+    given_labels: NDArray[np.int64]
+    logits: list[ShardedLogits]
+
+
+def calibrate_audit(audit_id: int) -> bool:
+    """Calibrate and flag one audit; False when there was nothing to do or the claim was lost.
+
+    Safe to call twice: the queues appear in one transaction guarded by the claim.
+    """
+    audit = Audit.objects.filter(pk=audit_id, state=Audit.State.CALIBRATING).first()
+    epoch = claims.claim(audit) if audit else None
+    if audit is None or epoch is None:
+        return False
+    experts = list(audit.experts.select_related("score_set").order_by("order"))
+    try:
+        with claims.heartbeat(audit, epoch):
+            return _calibrate(audit, epoch, experts)
+    except (ScoreStoreError, ValueError) as error:
+        logger.warning("audit %s failed: %s", audit.pk, error)
+        with transaction.atomic():
+            if claims.fail(audit, epoch, str(error)):
+                Audit.objects.filter(pk=audit.pk).update(state=Audit.State.FAILED)
+        return False
+
+
+def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:
+    clock = Clock()
+    inputs = _read_inputs(audit, experts)
+    half_a = in_half_a(inputs.keys, audit.seed)
+    calibrator: CalibratorName = (
+        "temperature" if audit.calibrator == Audit.Calibrator.TEMPERATURE else "none"
+    )
+    calibrations = [
+        calibrate_expert(
+            logits,
+            inputs.given_labels,
+            half_a,
+            calibrator=calibrator,
+            n_bins=audit.n_bins,
+            keys=inputs.keys,
+        )
+        for logits in inputs.logits
+    ]
+    clock.lap("calibrate")
+    top1s = [each.scored.top1 for each in calibrations]
+    queues = build_queues(audit, experts, inputs, calibrations)
+    clock.lap("flag")
+    write_evidence(audit.pk, _evidence(calibrations))
+    agree = np.all([top1 == top1s[0] for top1 in top1s], axis=0)
+    flags = _new_flags(audit, inputs.item_ids, queues, agree)
+    published = _publish(
+        audit,
+        epoch,
+        experts,
+        calibrations,
+        flags,
+        {
+            "n_disputed": int(disputed(top1s, inputs.given_labels).sum()),
+            "queue_counts": _counts(queues, audit.n_bins),
+            "sha256": hash_queues(inputs.keys, queues),
+            "seconds": clock.seconds,
+        },
+    )
+    clock.lap("publish")
+    Audit.objects.filter(pk=audit.pk).update(seconds=clock.seconds)
+    return published
+
+
+class Clock:
+    """Seconds per stage, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._since, 3)
+        self._since = now
+
+
+def _read_inputs(audit: Audit, experts: Sequence[AuditExpert]) -> Inputs:
+    rows = list(audit.dataset.items.order_by("position").values_list("pk", "key", "given_label"))
+    return Inputs(
+        item_ids=[row[0] for row in rows],
+        keys=[row[1] for row in rows],
+        given_labels=np.array([row[2] for row in rows], dtype=np.int64),
+        logits=[open_scores(each.score_set_id) for each in experts],
+    )
+
+
+def build_queues(
+    audit: Audit,
+    experts: Sequence[AuditExpert],
+    inputs: Inputs,
+    calibrations: Sequence[ExpertCalibration],
+) -> dict[str, Queue]:
+    """Return every method's queue by its stable name.
+
+    Where an expert couldn't be calibrated, the methods that rest on calibrated probabilities
+    have no queue: they aren't made up from raw ones.
+    """
+    top1s = [each.scored.top1 for each in calibrations]
+    confidences = [each.scored.confidence for each in calibrations]
+    given, keys = inputs.given_labels, inputs.keys
+    queues = {
+        f"basic:{expert.name}": basic(top1, confidence, given, keys=keys)
+        for expert, top1, confidence in zip(experts, top1s, confidences, strict=True)
+    }
+    agreement = audit.require_agreement
+    queues["ensemble"] = ensemble(top1s, confidences, given, require_agreement=agreement, keys=keys)
+    if any(each.degenerate for each in calibrations):
+        return queues
+    over: BinsOver = "all" if audit.bins_over == Audit.BinsOver.ALL else "disputed"
+    queues["calibrated_ensemble"] = calibrated_ensemble(
+        top1s,
+        confidences,
+        given,
+        n_bins=audit.n_bins,
+        over=over,
+        require_agreement=agreement,
+        keys=keys,
+    )
+    learned = confident_learning_queues(
+        inputs.logits,
+        [each.scored for each in calibrations],
+        given,
+        collisions=("candidates",),
+        keys=keys,
+    )
+    queues["confident_learning"] = learned["candidates"]
+    return queues
+
+
+def _evidence(calibrations: Sequence[ExpertCalibration]) -> Evidence:
+    scored = [each.scored for each in calibrations]
+    return Evidence(
+        top1=np.stack([each.top1 for each in scored]).astype(np.int32),
+        confidence=np.stack([each.confidence for each in scored]).astype(np.float32),
+        raw_confidence=np.stack([each.raw_confidence for each in scored]).astype(np.float32),
+        given_probability=np.stack([each.given_probability for each in scored]).astype(np.float32),
+    )
+
+
+def _counts(queues: Mapping[str, Queue], n_bins: int) -> dict[str, Any]:
+    counts: dict[str, Any] = {name: len(queue) for name, queue in queues.items()}
+    if "calibrated_ensemble" in queues:
+        sizes = queues["calibrated_ensemble"].sizes_by_k(n_bins)
+        counts["calibrated_ensemble"] = [int(size) for size in sizes]
+    return counts
+
+
+def _new_flags(
+    audit: Audit, item_ids: Sequence[int], queues: Mapping[str, Queue], agree: NDArray[np.bool_]
+) -> list[Flag]:
+    return [
+        Flag(
+            audit=audit,
+            item_id=item_ids[position],
+            method=method,
+            rank=rank,
+            score=float(queue.score[rank - 1]),
+            bin_rank=None if queue.bin_rank is None else int(queue.bin_rank[rank - 1]),
+            proposed_label=int(queue.proposed_label[rank - 1]),
+            experts_agree=bool(agree[position]),
+        )
+        for method, queue in queues.items()
+        for rank, position in enumerate(queue.positions.tolist(), start=1)
+    ]
+
+
+@transaction.atomic
+def _publish(
+    audit: Audit,
+    epoch: int,
+    experts: Sequence[AuditExpert],
+    calibrations: Sequence[ExpertCalibration],
+    flags: list[Flag],
+    facts: dict[str, Any],
+) -> bool:
+    # The guarded update runs first: it locks the row, so a rival waits and then writes nothing.
+    if not claims.commit(audit, epoch, state=Audit.State.READY, **facts):
+        return False
+    for expert, calibration in zip(experts, calibrations, strict=True):
+        AuditExpert.objects.filter(pk=expert.pk).update(
+            calibration=describe_calibration(audit, calibration)
+        )
+    Flag.objects.bulk_create(flags, batch_size=BATCH)
+    return True
+
+
+def describe_calibration(audit: Audit, calibration: ExpertCalibration) -> dict[str, Any]:
+    """Return an expert's calibration as the JSON that pages and reports read."""
+    fits = {"a": calibration.calibrator_a, "b": calibration.calibrator_b}
+    refusal = calibration.degenerate
+    histogram = calibration.histogram
+    return {
+        "calibrator": audit.calibrator,
+        "parameters": {half: {"temperature": fit.temperature} for half, fit in fits.items() if fit},
+        "degenerate": refusal and {"reason": refusal.reason, "detail": refusal.detail},
+        "accuracy": calibration.accuracy,
+        "n_scored": calibration.n_scored,
+        "ece": dict(calibration.ece),
+        "nll": dict(calibration.nll),
+        "reliability": {
+            name: {
+                "count": table.count.tolist(),
+                "confidence": table.confidence.tolist(),
+                "accuracy": table.accuracy.tolist(),
+            }
+            for name, table in calibration.reliability.items()
+        },
+        "histogram": {
+            "edges": histogram.edges.tolist(),
+            "before": histogram.raw.tolist(),
+            "after": histogram.calibrated.tolist(),
+        },
+    }
+
+
+def hash_queues(keys: Sequence[str], queues: Mapping[str, Queue]) -> str:
+    """Return the hash of every queue in order: same inputs and parameters, same hash."""
+    digest = hashlib.sha256()
+    for method in sorted(queues):
+        queue = queues[method]
+        bins = queue.bin_rank if queue.bin_rank is not None else np.zeros(len(queue), dtype=int)
+        digest.update(f"{method}\n".encode())
+        for position, score, bin_rank in zip(
+            queue.positions.tolist(), queue.score.tolist(), bins.tolist(), strict=True
+        ):
+            digest.update(f"{keys[position]}\0{score!r}\0{bin_rank}\n".encode())
+    return digest.hexdigest()
