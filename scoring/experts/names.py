@@ -1,0 +1,79 @@
+"""Expert names: ``backend:model``, checked without loading a model or a heavy library."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from scoring.experts.base import ExpertRefused, UnknownExpertError
+from scoring.experts.timm_names import is_architecture, suggest_architectures
+from scoring.experts.weights_file import read_header
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,2})?")
+PRECISIONS = ("float32", "bfloat16")
+MAX_BATCH_SIZE = 4096
+
+_STUB = re.compile(r"[1-9]\d{0,5}(-\d{1,9}(-\d{1,6})?)?")
+_TIMM = re.compile(r"(?P<model>[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?)(@(?P<file>.+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertName:
+    """A parsed name: the text as given, its backend, its model, and its own weights file if any."""
+
+    text: str
+    backend: str
+    model: str
+    weights: Path | None = None
+
+
+def parse_stub(text: str, model: str, weights_root: Path | None) -> ExpertName:  # noqa: ARG001
+    """Parse ``CLASSES[-SEED[-DELAY_MS]]`` with at least two classes."""
+    if not _STUB.fullmatch(model) or int(model.partition("-")[0]) < 2:
+        raise UnknownExpertError(f"{text!r} is not 'stub:CLASSES[-SEED[-DELAY_MS]]', CLASSES >= 2")
+    return ExpertName(text, "stub", model)
+
+
+def parse_timm(text: str, model: str, weights_root: Path | None) -> ExpertName:
+    """Parse ``NAME[@FILE.safetensors]``; the architecture must be known and the file readable.
+
+    A relative file is looked for under ``weights_root`` first, then in the current directory.
+    """
+    match = _TIMM.fullmatch(model)
+    if match is None or "\0" in model:
+        raise UnknownExpertError(f"{text!r} is not 'timm:NAME' or 'timm:NAME@FILE.safetensors'")
+    name, file = match["model"], match["file"]
+    if not is_architecture(name):
+        close = suggest_architectures(name)
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
+        raise UnknownExpertError(f"timm knows no architecture {name!r}{hint}")
+    if file is None:
+        return ExpertName(text, "timm", name)
+    weights = _locate_file(Path(file).expanduser(), weights_root)
+    read_header(weights)
+    return ExpertName(text, "timm", name, weights)
+
+
+def check_options(device: str, batch_size: int | None, precision: str) -> None:
+    """Refuse options that no machine can honour; whether a GPU exists is seen when loading."""
+    if not DEVICE.fullmatch(device):
+        message = f"device {device!r} is not auto, cpu, cuda or cuda:NUMBER"
+        raise ExpertRefused("device", message)
+    if batch_size is not None and not 1 <= batch_size <= MAX_BATCH_SIZE:
+        message = f"batch size {batch_size} is not between 1 and {MAX_BATCH_SIZE}"
+        raise ExpertRefused("batch_size", message)
+    if precision not in PRECISIONS:
+        message = f"precision {precision!r} is not one of {', '.join(PRECISIONS)}"
+        raise ExpertRefused("precision", message)
+
+
+def _locate_file(file: Path, weights_root: Path | None) -> Path:
+    candidates = (
+        [file] if file.is_absolute() or weights_root is None else [weights_root / file, file]
+    )
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    looked = " or ".join(str(candidate) for candidate in candidates)
+    raise ExpertRefused("weights_missing", f"there is no weights file {looked}")

@@ -1,0 +1,132 @@
+"""From a picture to the tensor a timm model expects, the same for training and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from scoring.experts.base import ExpertRefused
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+_MODES = {1: "L", 3: "RGB"}
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
+_CROP_MODES = ("center", "squash", "border")
+_MAX_SIDE = 2048
+
+# 1 x 5000 pixels would be enlarged to 327 million when the short side grows to 256.
+MAX_ASPECT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TransformConfig:
+    """The data configuration of a model in timm's words; part of every score's fingerprint."""
+
+    input_size: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    crop_pct: float
+    crop_mode: str = "center"
+
+    @classmethod
+    def of_model(cls, model: torch.nn.Module) -> Self:
+        """Return what the model's own pretrained configuration asks for."""
+        from timm.data import resolve_model_data_config
+
+        return cls.from_json(resolve_model_data_config(model))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the checked configuration; values may come from a file somebody else wrote."""
+        try:
+            config = cls(
+                input_size=tuple(int(side) for side in values["input_size"]),  # type: ignore[arg-type]
+                mean=tuple(float(value) for value in values["mean"]),
+                std=tuple(float(value) for value in values["std"]),
+                interpolation=str(values["interpolation"]),
+                crop_pct=float(values["crop_pct"]),
+                crop_mode=str(values.get("crop_mode", "center")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExpertRefused("transform", f"transform is incomplete: {error!r}") from error
+        if not config._is_sane():
+            raise ExpertRefused("transform", f"transform is not usable: {config.to_json()}")
+        return config
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the configuration with lists instead of tuples, as JSON would give it back."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def _is_sane(self) -> bool:
+        if len(self.input_size) != 3 or self.input_size[0] not in _MODES:
+            return False
+        channels, *sides = self.input_size
+        return (
+            all(1 <= side <= _MAX_SIDE for side in sides)
+            and len(self.mean) == len(self.std) == channels
+            and all(deviation > 0 for deviation in self.std)
+            and 0.1 <= self.crop_pct <= 1.5
+            and self.interpolation in _INTERPOLATIONS
+            and self.crop_mode in _CROP_MODES
+        )
+
+
+class Transform:
+    """timm's evaluation transform, cut in two where bytes become numbers.
+
+    ``pixels`` resizes and crops with Pillow; ``normalise`` does the arithmetic on a whole batch,
+    on the model's device, so that only bytes cross to it.
+    """
+
+    def __init__(self, config: TransformConfig) -> None:
+        import torch
+        from timm.data import create_transform
+
+        self.config = config
+        self._mode = _MODES[config.input_size[0]]
+        self._resize: Callable[[Image.Image], torch.Tensor] = create_transform(
+            input_size=config.input_size,
+            is_training=False,
+            interpolation=config.interpolation,
+            mean=config.mean,
+            std=config.std,
+            crop_pct=config.crop_pct,
+            crop_mode=config.crop_mode,
+            normalize=False,
+        )
+        self._mean = torch.tensor(config.mean).view(1, -1, 1, 1)
+        self._std = torch.tensor(config.std).view(1, -1, 1, 1)
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """Return uint8 pixels of shape (channels, height, width)."""
+        if image.mode != self._mode:
+            image = image.convert(self._mode)
+        if self.config.crop_mode != "squash":
+            image = _cut_long_strip(image)
+        return self._resize(image)
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (pixels / 255 - mean) / std in float32, channels last.
+
+        Same operations in the same order as torchvision's ToTensor and Normalize, hence the same
+        bits as timm's own loader gives.
+        """
+        import torch
+
+        values = pixels.to(torch.float32, memory_format=torch.channels_last).div_(255)
+        mean, std = (part.to(values.device) for part in (self._mean, self._std))
+        return values.sub_(mean).div_(std)
+
+
+def _cut_long_strip(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    limit = MAX_ASPECT * min(width, height)
+    if max(width, height) <= limit:
+        return image
+    kept_width, kept_height = min(width, limit), min(height, limit)
+    left, top = (width - kept_width) // 2, (height - kept_height) // 2
+    return image.crop((left, top, left + kept_width, top + kept_height))

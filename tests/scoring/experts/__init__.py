@@ -1,0 +1,1 @@
+"""Tests of the experts, on real models small enough for any machine."""
