@@ -1,0 +1,1 @@
+"""The demonstration: real digits with planted errors, audited by the ordinary commands."""
