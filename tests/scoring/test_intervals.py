@@ -1,0 +1,121 @@
+"""Intervals: textbook values, scipy, and limits that never lie."""
+
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from scoring.intervals import (
+    Interval,
+    mover_difference,
+    mover_ratio,
+    mover_sum,
+    wilson,
+    wilson_effective,
+)
+
+
+def test_worked_example():
+    # 1 of 10: (0.1 + z^2/20 -+ z sqrt(0.009 + z^2/400)) / (1 + z^2/10) with z = 1.96.
+    interval = wilson(1, 10)
+    assert interval.estimate == 0.1
+    assert (interval.low, interval.high) == pytest.approx((0.01788, 0.40415), abs=1e-5)
+
+
+@given(n=st.integers(1, 200), share=st.floats(0, 1), confidence=st.floats(0.5, 0.99))
+def test_wilson_equals_scipys(n, share, confidence):
+    successes = round(n * share)
+    expected = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    interval = wilson(successes, n, confidence=confidence)
+    assert interval.low == pytest.approx(expected.low, abs=1e-12)
+    assert interval.high == pytest.approx(expected.high, abs=1e-12)
+
+
+def test_nothing_observed_is_no_estimate_not_zero():
+    assert wilson(0, 0) == Interval(None, 0.0, 1.0)
+
+
+def test_a_census_has_no_width_and_says_so():
+    assert wilson(3, 12, population=12) == Interval(0.25, 0.25, 0.25, census=True)
+    assert wilson_effective(0.25, inf).census
+    assert not wilson(3, 12).census
+
+
+def test_a_finite_population_narrows_and_respects_what_was_seen():
+    wide, narrow = wilson(9, 10), wilson(9, 10, population=12)
+    assert narrow.width < wide.width
+    assert narrow.low >= 9 / 12
+    assert narrow.high <= 11 / 12
+
+
+@given(n=st.integers(0, 60), extra=st.integers(0, 60), share=st.floats(0, 1))
+def test_limits_enclose_the_estimate_inside_the_unit_interval(n, extra, share):
+    interval = wilson(round(n * share), n, population=n + extra)
+    assert 0 <= interval.low <= interval.high <= 1
+    if n:
+        assert interval.low <= interval.estimate <= interval.high
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: wilson(3, 2),
+        lambda: wilson(-1, 2),
+        lambda: wilson(1, 3, population=2),
+        lambda: wilson(1, 2, confidence=1.0),
+        lambda: wilson_effective(1.1, 5),
+        lambda: wilson_effective(0.5, 0),
+    ],
+)
+def test_impossible_counts_are_refused(call):
+    with pytest.raises(ValueError, match=r"must|fit"):
+        call()
+
+
+def test_the_ratio_of_totals_by_hand():
+    # ln odds = ln 4; gaps ln 2 and ln 2 below, ln 1.25 and ln 2 above.
+    ratio = mover_ratio(Interval(80, 40, 100), Interval(20, 10, 40))
+    assert ratio.estimate == 0.8
+    below = 4 / np.exp(np.hypot(np.log(2), np.log(2)))
+    above = 4 * np.exp(np.hypot(np.log(1.25), np.log(2)))
+    assert ratio.low == pytest.approx(below / (1 + below))
+    assert ratio.high == pytest.approx(above / (1 + above))
+
+
+def test_a_ratio_without_errors_on_one_side_reaches_the_end_but_stays_honest():
+    nothing = Interval(0, 0, 30)
+    full = mover_ratio(Interval(80, 60, 100), nothing)
+    assert full == Interval(1.0, pytest.approx(60 / 90), 1.0)
+    none = mover_ratio(nothing, Interval(80, 60, 100))
+    assert none == Interval(0.0, 0.0, pytest.approx(30 / 90))
+    assert mover_ratio(nothing, nothing) == Interval(None, 0.0, 1.0)
+    assert mover_ratio(Interval(None, 0, inf), Interval(80, 60, 100)).estimate is None
+
+
+positive = st.floats(0.01, 1000)
+
+
+@given(positive, positive, st.floats(0, 1), st.floats(1, 5), st.floats(0, 1), st.floats(1, 5))
+def test_the_ratio_of_the_rest_mirrors_the_ratio_of_the_part(part, rest, a, b, c, d):
+    first, second = Interval(part, part * a, part * b), Interval(rest, rest * c, rest * d)
+    ratio, mirrored = mover_ratio(first, second), mover_ratio(second, first)
+    assert 0 <= ratio.low <= ratio.estimate <= ratio.high <= 1
+    assert ratio.low == pytest.approx(1 - mirrored.high, abs=1e-9)
+    assert ratio.high == pytest.approx(1 - mirrored.low, abs=1e-9)
+
+
+def test_sums_and_differences_add_squared_gaps():
+    first, second = Interval(0.5, 0.2, 0.6), Interval(0.3, 0.26, 0.6)
+    total = mover_sum([first, second])
+    assert total.estimate == pytest.approx(0.8)
+    assert total.low == pytest.approx(0.8 - np.hypot(0.3, 0.04))
+    assert total.high == pytest.approx(0.8 + np.hypot(0.1, 0.3))
+    gap = mover_difference(first, second)
+    assert gap.low == pytest.approx(0.2 - np.hypot(0.3, 0.3))
+    assert gap.high == pytest.approx(0.2 + np.hypot(0.1, 0.04))
+    # Two readings of one and the same quantity do not differ at all.
+    same = mover_difference(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.4, 0.6), correlation=1.0)
+    assert same.width == pytest.approx(0, abs=1e-7)
