@@ -64,8 +64,10 @@ def describe_sample(sample: Sample) -> dict[str, Any]:
 def write_sample(document: dict[str, Any]) -> str:
     """Return the ledger's figures as lines for people."""
     lines = [
-        f"{document['items']} items drawn from audit {document['audit']}, "
-        f"{document['votes_per_item']} vote(s) each, seed {document['seed']}"
+        (
+            f"{document['items']} items drawn from audit {document['audit']}, "
+            f"{document['votes_per_item']} vote(s) each, seed {document['seed']}"
+        )
     ]
     lines += [
         f"  {row['drawn']:>5} of {row['population']:>7}  {row['name']}"
