@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import django_db_modify_db_settings, erasable_judgments, postgresql_url
+
+__all__ = ["django_db_modify_db_settings", "erasable_judgments", "fresh_home", "postgresql_url"]
+
 os.environ["LABEL_AUDIT_HOME"] = tempfile.mkdtemp(prefix="label-audit-test-")
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # synchronous Playwright runs a loop
 

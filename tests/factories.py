@@ -24,6 +24,7 @@ from audit.models import (
     Role,
     ScoreSet,
 )
+from reviews.models import ReviewSlot, Sample, SampledItem, Stratum
 
 counter = itertools.count(1)
 PASSWORD = "correct horse battery staple"
@@ -139,3 +140,28 @@ def make_ready_audit(dataset: Dataset | None = None, n_flags: int = 6, n_bins: i
     }
     audit.save()
     return audit
+
+
+def make_sample(audit: Audit, n_items: int, votes_per_item: int = 1) -> Sample:
+    """A frozen sample of the audit's first n_items items, in one stratum, served in order."""
+    items = list(audit.dataset.items.all()[:n_items])
+    sample = Sample.objects.create(
+        audit=audit, seed=0, votes_per_item=votes_per_item, n_items=len(items)
+    )
+    stratum = Stratum.objects.create(
+        sample=sample,
+        name="flagged",
+        is_flagged=True,
+        n_population=audit.dataset.n_items,
+        n_drawn=len(items),
+    )
+    drawn = SampledItem.objects.bulk_create(
+        SampledItem(sample=sample, stratum=stratum, item=item, order=order)
+        for order, item in enumerate(items)
+    )
+    ReviewSlot.objects.bulk_create(
+        ReviewSlot(sample=sample, sampled_item=row, number=number, order=row.order)
+        for row in drawn
+        for number in range(1, votes_per_item + 1)
+    )
+    return sample

