@@ -41,6 +41,17 @@ class Population:
         ranks = self.ranks.get(method)
         return np.zeros_like(self.usable) if ranks is None else self.usable & (ranks > 0)
 
+    def top(self, method: str, n: int) -> Mask:
+        """Return which items stand among the first n of the method's queue."""
+        ranks = self.ranks.get(method)
+        return (
+            np.zeros_like(self.usable) if ranks is None else self.flagged_by(method) & (ranks <= n)
+        )
+
+    def top_bins(self, k: int) -> Mask:
+        """Return which usable items lie in the k most confident bins."""
+        return self.usable & (self.bin_rank > 0) & (self.bin_rank <= k)
+
 
 @dataclass(frozen=True, slots=True)
 class Strata:

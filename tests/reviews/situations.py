@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import uuid
+from collections.abc import Mapping
+
 import numpy as np
+from django.contrib.auth.models import User
 
 from audit.evidence import Evidence, write_evidence
-from audit.models import Audit, Flag
-from tests.factories import make_dataset, make_ready_audit
+from audit.models import Audit, Flag, Role
+from reviews.models import Judgment, ReviewSlot, Sample
+from tests.factories import make_dataset, make_member, make_ready_audit
 
 
 def make_mixed_audit(n_items: int = 120) -> Audit:
@@ -49,3 +55,48 @@ def make_mixed_audit(n_items: int = 120) -> Audit:
         ),
     )
     return audit
+
+
+def judge(
+    sample: Sample,
+    verdicts: Mapping[int, str | tuple[str, int]],
+    annotator: User | None = None,
+) -> list[Judgment]:
+    """One person's verdicts, by item position; a pair adds the corrected class."""
+    annotator = annotator or make_member(sample.audit.dataset.project, Role.ANNOTATOR)
+    judgments = []
+    for position, said in verdicts.items():
+        verdict, corrected = said if isinstance(said, tuple) else (said, None)
+        slot = sample.slots.filter(
+            sampled_item__item__position=position, state=ReviewSlot.State.OPEN
+        ).first()
+        assert slot is not None, f"no open slot for the item at {position}"
+        judgment = Judgment.objects.create(
+            slot=slot,
+            annotator=annotator,
+            verdict=verdict,
+            corrected_label=corrected,
+            idempotency_key=uuid.uuid4(),
+            body_sha256=hashlib.sha256(b"").hexdigest(),
+            milliseconds=1500,
+        )
+        slot.state, slot.annotator, slot.judgment = ReviewSlot.State.JUDGED, annotator, judgment
+        slot.save()
+        judgments.append(judgment)
+    return judgments
+
+
+def revise(judgment: Judgment, verdict: str, corrected: int | None = None) -> Judgment:
+    """The same person's next version of a verdict."""
+    newer = Judgment.objects.create(
+        slot=judgment.slot,
+        annotator=judgment.annotator,
+        verdict=verdict,
+        corrected_label=corrected,
+        idempotency_key=uuid.uuid4(),
+        body_sha256=hashlib.sha256(b"").hexdigest(),
+        supersedes=judgment,
+        milliseconds=900,
+    )
+    ReviewSlot.objects.filter(pk=judgment.slot_id).update(judgment=newer)
+    return newer

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from audit.models import Audit
+from audit.management.base import AuditCommand, find_audit
 from reviews.models import Sample
 from reviews.services.sampling import SamplingError, freeze_sample
 
 
-class Command(BaseCommand):
+class Command(AuditCommand):
     help = "Draw the stratified random sample of an audit that people judge, once per audit."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,12 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("--unflagged", type=int, default=100, help="Unflagged items to add.")
         parser.add_argument("--votes-per-item", type=int, default=1)
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--json", action="store_true", help="Print one JSON document.")
 
     def handle(self, **options: Any) -> None:
-        audit = Audit.objects.filter(pk=options["audit"]).first()
-        if audit is None:
-            raise CommandError(f"there is no audit {options['audit']}")
+        audit = find_audit(options["audit"])
         try:
             sample = freeze_sample(
                 audit,
@@ -38,7 +34,7 @@ class Command(BaseCommand):
         except SamplingError as error:
             raise CommandError(str(error)) from error
         document = describe_sample(sample)
-        self.stdout.write(json.dumps(document) if options["json"] else write_sample(document))
+        self.emit(options, document, write_sample(document))
 
 
 def describe_sample(sample: Sample) -> dict[str, Any]:

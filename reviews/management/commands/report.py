@@ -1,0 +1,73 @@
+"""Precision and detection rate of an audit's methods, from people's judgments or outside votes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from audit.management.base import AuditCommand, find_audit
+from audit.methods import name_method
+from audit.templatetags.figures import fraction, interval
+from reviews.models import Policy
+from reviews.reports import UnknownMethodError, curves
+from reviews.truths import JUDGMENTS, UnknownTruthError
+
+
+class Command(AuditCommand):
+    help = "Report every method's precision and detection rate with 95 % intervals."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("audit", type=int, help="The audit's number.")
+        parser.add_argument(
+            "--truth", default=JUDGMENTS, metavar="NAME", help="judgments or votes:NAME"
+        )
+        parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
+        parser.add_argument("--methods", nargs="+", metavar="METHOD", help="Default: all.")
+
+    def handle(self, **options: Any) -> None:
+        audit = find_audit(options["audit"])
+        if not audit.is_ready:
+            raise CommandError(f"{audit} is {audit.state}; a report needs a ready audit")
+        try:
+            document = curves(audit, options["truth"], options["policy"], options["methods"])
+        except (UnknownTruthError, UnknownMethodError) as error:
+            raise CommandError(str(error)) from error
+        self.emit(options, document, write_report(document))
+
+
+def write_report(document: dict[str, Any]) -> str:
+    """Return the report as lines for people: one table per method, then the overlaps."""
+    head = (
+        f"truth: {document['truth']}, policy: {document['policy']}, "
+        f"{document['judged']} of {document['items']} items judged, {document['errors']} errors, "
+        f"{document['unsure']} unsure; detection rates are {document['kind']}"
+    )
+    lines = [head]
+    for method, described in document["methods"].items():
+        lines.append(f"\n{name_method(method)}")
+        lines.append("   set  flagged  judged  errors  precision            detection rate")
+        lines += [_write_point(point) for point in described["points"]]
+    for pair in document["overlap"]:
+        lines.append(f"\nA {name_method(pair['a'])}, B {name_method(pair['b'])}")
+        lines += [
+            f"  {cell.replace('_', ' '):>6}  {row['flagged']:>7}  {row['judged']:>6}  "
+            f"{row['errors']:>6}  {_write_rate(row['precision'])}"
+            for cell, row in pair["cells"].items()
+        ]
+        lines.append(f"  precision of A - B: {_write_rate(pair['difference'])}")
+    return "\n".join(lines)
+
+
+def _write_point(point: dict[str, Any]) -> str:
+    name = f"k={point['k']}" if "k" in point else str(point["n"])
+    return (
+        f"{name:>6}  {point['flagged']:>7}  {point['judged']:>6}  {point['errors']:>6}  "
+        f"{_write_rate(point['precision']):<19}  {_write_rate(point['detection_rate'])}"
+    )
+
+
+def _write_rate(rate: dict[str, Any]) -> str:
+    if rate["estimate"] is None:
+        return "n/a"
+    return f"{fraction(rate['estimate'], 3)} [{interval(rate, 3)}]"

@@ -1,0 +1,204 @@
+"""Rows to arrays to numbers: curves and comparisons of an audit's methods. No arithmetic here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from audit.methods import CALIBRATED_ENSEMBLE, order_methods
+from audit.models import Audit
+from reviews.models import Judgment
+from reviews.populations import Population, load_population, stratify
+from reviews.truths import Truth, load_truth
+from scoring.arrays import Mask
+from scoring.domain_estimates import (
+    JudgedSample,
+    detection_difference,
+    detection_rate,
+    largest_k,
+    precision,
+    precision_difference,
+)
+from scoring.intervals import Interval
+
+Document: TypeAlias = dict[str, Any]
+
+N_DEPTHS = 20
+PRECISION_TARGET = 0.9
+
+
+class UnknownMethodError(ValueError):
+    """The audit has no such method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the figures of one report are made of.
+
+    ``worst``: the sample had every unsure item been no error, and had it been one; None where
+    nobody was unsure.
+    """
+
+    population: Population
+    truth: Truth
+    sample: JudgedSample
+    worst: tuple[JudgedSample, JudgedSample] | None
+
+
+def curves(audit: Audit, truth: str, policy: str, methods: Sequence[str] | None = None) -> Document:
+    """Return the report of the contract: points per method, overlap of each pair, agreement."""
+    evidence = gather_evidence(audit, truth, policy)
+    chosen = choose_methods(audit, evidence.population, methods)
+    sample, known = evidence.sample, evidence.truth
+    return {
+        "audit": audit.pk,
+        "truth": truth,
+        "policy": str(policy),
+        "items": evidence.population.n_usable,
+        "judged": len(sample.judged),
+        "errors": int(sample.is_error.sum()),
+        "unsure": len(known.unsure),
+        "kind": sample.kind,
+        "census": sample.is_census,
+        "last_judgment": last_judgment(audit),
+        "methods": {name: _describe_method(audit, evidence, name) for name in chosen},
+        "overlap": [_describe_overlap(evidence, a, b) for a, b in combinations(chosen, 2)],
+        "agreement": {
+            "items_with_several_votes": known.n_with_several_votes,
+            "unanimous": known.n_unanimous,
+        },
+    }
+
+
+def gather_evidence(audit: Audit, truth: str, policy: str) -> Evidence:
+    """Return the population and its judged sample as arrays."""
+    known = load_truth(audit, truth, policy)
+    population = load_population(audit)
+    strata = stratify(audit, population)
+    judged, is_error = known.judged, known.is_error
+    worst = None
+    if known.unsure.size:
+        everyone = np.concatenate([judged, known.unsure])
+        worst = tuple(
+            JudgedSample.build(
+                strata.of_item,
+                strata.is_flagged,
+                everyone,
+                np.concatenate([is_error, np.full(known.unsure.size, verdict)]),
+            )
+            for verdict in (False, True)
+        )
+    return Evidence(
+        population=population,
+        truth=known,
+        sample=JudgedSample.build(strata.of_item, strata.is_flagged, judged, is_error),
+        worst=(worst[0], worst[1]) if worst else None,
+    )
+
+
+def choose_methods(
+    audit: Audit, population: Population, methods: Sequence[str] | None
+) -> list[str]:
+    """Return the methods to report, all of the audit's by default, in the pages' order."""
+    known = order_methods({*population.ranks, *audit.queue_counts})
+    if methods is None:
+        return known
+    for method in methods:
+        if method not in known:
+            raise UnknownMethodError(f"{method!r} is not one of: {', '.join(known)}")
+    return [method for method in known if method in methods]
+
+
+def last_judgment(audit: Audit) -> int:
+    """Return the number of the newest judgment, 0 without any: the snapshot of a figure."""
+    newest = Judgment.objects.filter(slot__sample__audit=audit).order_by("-pk")
+    return newest.values_list("pk", flat=True).first() or 0
+
+
+def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
+    if method != CALIBRATED_ENSEMBLE:
+        ranks = evidence.population.ranks.get(method)
+        n_flagged = 0 if ranks is None else int(ranks.max())
+        depths = np.unique(np.ceil(np.linspace(0, n_flagged, N_DEPTHS + 1)[1:])).astype(int)
+        return {
+            "points": [
+                {"n": n, **_describe_point(evidence, evidence.population.top(method, n))}
+                for n in depths.tolist()
+                if n
+            ]
+        }
+    bins = evidence.population.bin_rank
+    return {
+        "points": [
+            {"k": k, **_describe_point(evidence, evidence.population.top_bins(k))}
+            for k in range(1, audit.n_bins + 1)
+        ],
+        "bins": [
+            {
+                "bin": number,
+                **_describe_set(evidence, evidence.population.usable & (bins == number)),
+            }
+            for number in range(1, audit.n_bins + 1)
+        ],
+        "largest_k": {
+            "precision": PRECISION_TARGET,
+            "k": largest_k(evidence.sample, bins, audit.n_bins, PRECISION_TARGET),
+        },
+    }
+
+
+def _describe_point(evidence: Evidence, members: Mask) -> Document:
+    rate = detection_rate(evidence.sample, members)
+    return {
+        **_describe_set(evidence, members),
+        "detection_rate": {**_write(rate), "kind": evidence.sample.kind},
+    }
+
+
+def _describe_set(evidence: Evidence, members: Mask) -> Document:
+    sample = evidence.sample
+    inside = members[sample.judged]
+    document: Document = {
+        "flagged": int(members.sum()),
+        "judged": int(inside.sum()),
+        "errors": int(sample.is_error[inside].sum()),
+        "unsure": int(members[evidence.truth.unsure].sum()),
+        "precision": _write(precision(sample, members)),
+    }
+    if evidence.worst and document["unsure"]:
+        bounds = [precision(worst, members).estimate for worst in evidence.worst]
+        document["precision"]["if_unsure_are"] = {"correct": bounds[0], "errors": bounds[1]}
+    return document
+
+
+def _describe_overlap(evidence: Evidence, a: str, b: str) -> Document:
+    by_a, by_b = evidence.population.flagged_by(a), evidence.population.flagged_by(b)
+    return {
+        "a": a,
+        "b": b,
+        "cells": {
+            "a_only": _describe_set(evidence, by_a & ~by_b),
+            "both": _describe_set(evidence, by_a & by_b),
+            "b_only": _describe_set(evidence, by_b & ~by_a),
+        },
+        "difference": {
+            **_write(precision_difference(evidence.sample, by_a, by_b)),
+            "detection_rate": {
+                **_write(detection_difference(evidence.sample, by_a, by_b)),
+                "kind": evidence.sample.kind,
+            },
+        },
+    }
+
+
+def _write(interval: Interval) -> Document:
+    return {
+        "estimate": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "census": interval.census,
+    }

@@ -1,0 +1,122 @@
+"""Whether each judged item is a label error: people's verdicts or outside votes, by a policy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.models import Audit, Dataset
+from reviews.models import Judgment, Policy, Verdict, Vote, VoteSource
+from scoring.arrays import Ints, Mask
+
+JUDGMENTS = "judgments"
+VOTES = "votes:"
+ERRORS = {
+    Policy.LENIENT: frozenset(
+        {
+            Verdict.WRONG_LABEL,
+            Verdict.MULTI_OBJECT,
+            Verdict.SIMILAR_CLASS,
+            Verdict.SUB_CLASS,
+            Verdict.SUPER_CLASS,
+        }
+    ),
+    Policy.STRICT: frozenset({Verdict.WRONG_LABEL}),
+}
+
+
+class UnknownTruthError(ValueError):
+    """There is no truth by that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known of the items of one audit, by position.
+
+    ``judged``: positions of the decided items, ascending, and ``is_error`` of each; ``unsure``:
+    positions of items whose votes are unsure or tied. The last two count items with more than
+    one sure vote, and those among them whose votes agree.
+    """
+
+    judged: Ints
+    is_error: Mask
+    unsure: Ints
+    n_with_several_votes: int
+    n_unanimous: int
+
+
+def list_truths(dataset: Dataset) -> list[str]:
+    """Return the names of the truths that curves of this data set can be drawn against."""
+    names = dataset.vote_sources.order_by("name").values_list("name", flat=True)
+    return [JUDGMENTS, *(f"{VOTES}{name}" for name in names)]
+
+
+def load_truth(audit: Audit, name: str, policy: str) -> Truth:
+    """Return what people ("judgments") or an outside source ("votes:NAME") say of the items."""
+    if name == JUDGMENTS:
+        return _decide(_judged_votes(audit, policy))
+    source = VoteSource.objects.filter(
+        dataset=audit.dataset_id, name=name.removeprefix(VOTES)
+    ).first()
+    if not name.startswith(VOTES) or source is None:
+        known = ", ".join(list_truths(audit.dataset))
+        raise UnknownTruthError(f"{name!r} is not one of: {known}")
+    return _decide(_outside_votes(source, policy))
+
+
+def is_error_by(verdict: str, policy: str) -> bool | None:
+    """Return whether the policy calls the verdict a label error; None when it is unsure."""
+    if verdict == Verdict.UNSURE:
+        return None
+    return verdict in ERRORS[Policy(policy)]
+
+
+def majority(votes: Iterable[bool | None]) -> bool | None:
+    """Return the strict majority of the votes that are sure; None on a tie or without any."""
+    sure = [vote for vote in votes if vote is not None]
+    errors = sum(sure)
+    if 2 * errors == len(sure):
+        return None
+    return 2 * errors > len(sure)
+
+
+def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, bool | None]]:
+    rows = Judgment.objects.standing().filter(slot__sample__audit=audit)
+    for position, verdict in rows.order_by().values_list(
+        "slot__sampled_item__item__position", "verdict"
+    ):
+        yield position, is_error_by(verdict, policy)
+
+
+def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, bool | None]]:
+    """Yield a vote per outside annotator; the labels that hold need no policy."""
+    rows = Vote.objects.filter(source=source).order_by()
+    columns = rows.values_list("item__position", "item__given_label", "labels", "verdict")
+    for position, given_label, labels, verdict in columns.iterator(chunk_size=10_000):
+        yield (
+            position,
+            is_error_by(verdict, policy) if labels is None else given_label not in labels,
+        )
+
+
+def _decide(said: Iterable[tuple[int, bool | None]]) -> Truth:
+    by_position: defaultdict[int, list[bool | None]] = defaultdict(list)
+    for position, vote in said:
+        by_position[position].append(vote)
+    decided = {position: majority(by_position[position]) for position in sorted(by_position)}
+    judged = [position for position, is_error in decided.items() if is_error is not None]
+    sure = [[vote for vote in votes if vote is not None] for votes in by_position.values()]
+    several = [votes for votes in sure if len(votes) > 1]
+    return Truth(
+        judged=np.array(judged, dtype=np.int64),
+        is_error=np.array([decided[position] for position in judged], dtype=bool),
+        unsure=np.array(
+            [position for position, is_error in decided.items() if is_error is None],
+            dtype=np.int64,
+        ),
+        n_with_several_votes=len(several),
+        n_unanimous=sum(len(set(votes)) == 1 for votes in several),
+    )
