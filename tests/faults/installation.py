@@ -1,0 +1,148 @@
+"""A whole installation of its own for one test: real commands, real worker processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import psycopg
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 90
+
+
+class Installation:
+    """Runs management commands and workers with their state in one folder."""
+
+    def __init__(self, home: Path, *, database: str = "", redis: str = "") -> None:
+        self.home = home
+        self.database = database
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("LABEL_AUDIT_")},
+            "LABEL_AUDIT_HOME": str(home),
+            "LABEL_AUDIT_DATABASE": database,
+            "LABEL_AUDIT_REDIS": redis,
+            "LABEL_AUDIT_CHUNK_ITEMS": "20",
+            "LABEL_AUDIT_CLAIM_SECONDS": "4",
+            "LABEL_AUDIT_RECONCILE_SECONDS": "1",
+        }
+        home.mkdir(parents=True, exist_ok=True)
+        self.run("migrate", "--verbosity", "0")
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one management command to its end."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{arguments} ended {done.returncode}: {done.stderr}")
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """Run one command with --json and return its document."""
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    @contextmanager
+    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run `manage.py worker` and end it and all it started."""
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "worker"],
+            cwd=ROOT,
+            env=self.environment,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield process
+        finally:
+            end_tree(process.pid)
+            process.wait()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the database directly, without a process of Django's."""
+        if self.database:
+            with psycopg.connect(self.database) as connection:
+                return connection.execute(sql).fetchall()
+        connection = sqlite3.connect(self.home / "label-audit.sqlite3", timeout=20)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+    def chunks_done(self) -> int:
+        return int(self.query("SELECT COUNT(*) FROM audit_chunk WHERE work = 'done'")[0][0])
+
+    def running_owners(self) -> list[str]:
+        """Return who holds chunks at this moment."""
+        return [row[0] for row in self.query("SELECT owner FROM audit_chunk WHERE work='running'")]
+
+    def audit_state(self) -> tuple[str, str]:
+        """Return the newest audit's state and hash."""
+        state, sha256 = self.query("SELECT state, sha256 FROM audit_audit ORDER BY id DESC")[0]
+        return str(state), str(sha256)
+
+    def import_pictures(self, slug: str = "pictures", n_items: int = 200) -> None:
+        """Bring in small random pictures in four classes."""
+        folder = self.home / slug
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        rows = ["key,label,image"]
+        for number in range(n_items):
+            name = f"{number:04d}.png"
+            pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name)
+            rows.append(f"{number:04d},{number % 4},{name}")
+        manifest = folder / "labels.csv"
+        manifest.write_text("\n".join(rows) + "\n")
+        self.run(
+            "import_dataset", slug, str(manifest), "--format", "manifest", "--root", str(folder)
+        )
+
+
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+def kill_tree(pid: int) -> None:
+    """kill -9 a process and everything below it, the parent first."""
+    for process in family(pid):
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family(pid), timeout=5)
+
+
+def end_tree(pid: int) -> None:
+    """Ask a process to stop, then end whatever is left of it."""
+    members = family(pid)
+    for process in members[:1]:
+        process.terminate()
+    _, alive = psutil.wait_procs(members, timeout=25)
+    for process in alive:
+        process.kill()
+
+
+def family(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,59 @@
+"""The documentation names every command and setting there is, and none that there isn't."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from django.core.management import get_commands
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIABLE = re.compile(r"LABEL_AUDIT_[A-Z_]+")
+# Set by whoever runs the tests, or constants of the settings module.
+NOT_SETTINGS = {
+    "LABEL_AUDIT_TEST_DATA",
+    "LABEL_AUDIT_VERSION",
+    "LABEL_AUDIT_ANNOUNCERS",
+    "LABEL_AUDIT_RECONCILERS",
+}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def our_commands() -> set[str]:
+    return {name for name, app in get_commands().items() if app in {"audit", "reviews"}}
+
+
+def test_every_command_is_documented_and_exists():
+    first_cells = re.findall(r"^\| `([a-z_]+)", read("docs/commands.md"), flags=re.MULTILINE)
+    assert set(first_cells) == our_commands()
+
+
+def test_every_setting_is_documented_and_exists():
+    code = read("audit/config/settings.py") + read("audit/config/environment.py")
+    documented = set(VARIABLE.findall(read("docs/settings.md")))
+    assert documented == set(VARIABLE.findall(code)) - NOT_SETTINGS
+
+
+def test_documented_commands_with_manage_py_exist():
+    for page in [
+        "README.md",
+        *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md")),
+    ]:
+        for command in re.findall(r"manage\.py ([a-z_]+)", read(page)):
+            assert command in our_commands() | {"migrate"}, f"{page}: manage.py {command}"
+
+
+def test_documented_make_targets_exist():
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), flags=re.MULTILINE))
+    assert {"demo", "test", "check", "bench", "serve", "worker"} <= targets
+    for target in re.findall(r"make ([a-z]+)", read("README.md")):
+        assert target in targets
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
