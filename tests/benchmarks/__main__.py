@@ -17,7 +17,7 @@ FIGURES = {"wall": "seconds", "cpu": "CPU seconds, imports included", "peak_mb":
 
 
 def measure(way: str, folder: Path) -> dict[str, float]:
-    done = subprocess.run(  # noqa: S603 - our own command line
+    done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.stage", way, str(folder)],
         stdout=subprocess.PIPE,
         check=True,

@@ -1,0 +1,1 @@
+"""Real workers, killed for real."""

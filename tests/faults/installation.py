@@ -124,7 +124,7 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_S
 
 
 def kill_tree(pid: int) -> None:
-    """kill -9 a process and everything below it, the parent first."""
+    """Kill -9 a process and everything below it, the parent first."""
     for process in family(pid):
         process.send_signal(signal.SIGKILL)
     psutil.wait_procs(family(pid), timeout=5)
