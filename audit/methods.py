@@ -21,6 +21,13 @@ def name_method(method: str) -> str:
     return NAMES.get(method, method.replace("_", " "))
 
 
+def name_score(method: str) -> str:
+    """Return what a method ranks by, in one or two words."""
+    if method == "confident_learning":
+        return "margin"
+    return "confidence" if method.startswith(BASIC) else "joint confidence"
+
+
 def order_methods(methods: Iterable[str]) -> list[str]:
     """Return the methods with the paper's first, then the named ones, then one per expert."""
     places = {method: place for place, method in enumerate(NAMES)}

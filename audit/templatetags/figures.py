@@ -8,7 +8,7 @@ from typing import Any
 
 from django import template
 
-from audit.methods import name_method
+from audit.methods import name_method, name_score
 
 register = template.Library()
 
@@ -95,3 +95,9 @@ def lookup(values: Any, key: Any) -> Any:
 def method_name(method: str) -> str:
     """Write a method's stable name in words."""
     return name_method(method)
+
+
+@register.filter
+def score_name(method: str) -> str:
+    """Write what a method ranks by."""
+    return name_score(method)

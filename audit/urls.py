@@ -1,0 +1,20 @@
+"""Addresses of the audit app."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from audit.views import audits, calibration, queue
+
+app_name = "audit"
+urlpatterns = [
+    path("audits/new/", audits.audit_new, name="audit_new"),
+    path("audits/new/estimate/", audits.audit_estimate, name="audit_estimate"),
+    path("audits/<int:pk>/", audits.audit_detail, name="audit_detail"),
+    path("audits/<int:pk>/progress/", audits.audit_progress, name="audit_progress"),
+    path("audits/<int:pk>/cancel/", audits.audit_cancel, name="audit_cancel"),
+    path("audits/<int:pk>/resume/", audits.audit_resume, name="audit_resume"),
+    path("audits/<int:pk>/calibration/", calibration.calibration, name="calibration"),
+    path("audits/<int:pk>/queue/", queue.queue, name="queue"),
+    path("audits/<int:pk>/queue/<int:item_pk>/", queue.queue_item, name="queue_item"),
+]

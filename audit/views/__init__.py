@@ -1,0 +1,1 @@
+"""The audit app's pages, one file per page."""

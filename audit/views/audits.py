@@ -1,0 +1,189 @@
+"""Start an audit, watch it, stop it, take it up again."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRefresh
+from kombu.exceptions import OperationalError
+
+from audit.forms import NewAuditForm
+from audit.methods import CALIBRATED_ENSEMBLE, order_methods
+from audit.models import Audit, Project, Role, UnscorableItem, Worker
+from audit.services.audits import AuditRefusedError, cancel_audit, resume_audit, start_audit
+from audit.services.progress import expert_progress
+from audit.tasks import announce_work
+from audit.views.access import find_audit
+
+REASONS_SHOWN = 200
+STAGES = [
+    (Audit.State.SCORING, "Scoring"),
+    (Audit.State.CALIBRATING, "Calibrating"),
+    (Audit.State.READY, "Ready"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of the stage strip: done, current, stopped or to come."""
+
+    label: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An item that takes no part in the audit, or not in one expert's figures."""
+
+    key: str
+    expert: str
+    code: str
+    detail: str
+
+
+@require_http_methods(["GET", "POST"])
+def audit_new(request: HttpRequest) -> HttpResponse:
+    """Show the form; a valid one starts the audit and leads to its page."""
+    if not Project.objects.open_to(request.user, at_least=Role.MAINTAINER).exists():
+        raise Http404("only maintainers start audits")
+    if request.method == "POST":
+        form = NewAuditForm(request.POST, user=request.user)
+        audit = _start(form, request)
+        if audit is not None:
+            wake_workers()
+            return redirect("audit:audit_detail", audit.pk)
+        return render(request, "audit/audit_new.html", _new_context(form), status=422)
+    form = NewAuditForm(initial={"dataset": request.GET.get("dataset")}, user=request.user)
+    return render(request, "audit/audit_new.html", _new_context(form))
+
+
+@require_GET
+def audit_estimate(request: HttpRequest) -> HttpResponse:
+    """Say what the audit would cost, for the form as far as it is filled in."""
+    form = NewAuditForm(request.GET, user=request.user)
+    return render(request, "audit/_estimate.html", {"estimate": form.estimate()})
+
+
+def wake_workers() -> None:
+    """Send the wake-ups now if the broker answers; the workers' own round sends them anyway."""
+    with suppress(OperationalError):
+        announce_work()
+
+
+def _start(form: NewAuditForm, request: HttpRequest) -> Audit | None:
+    if not form.is_valid():
+        return None
+    chosen = form.cleaned_data
+    try:
+        return start_audit(
+            chosen["dataset"],
+            chosen["experts"],
+            n_bins=chosen["n_bins"],
+            bins_over=chosen["bins_over"],
+            calibrator=chosen["calibrator"],
+            require_agreement=chosen["require_agreement"],
+            seed=chosen["seed"],
+            created_by=request.user,
+        )
+    except AuditRefusedError as refusal:
+        form.add_error("other_experts", str(refusal))
+        return None
+
+
+def _new_context(form: NewAuditForm) -> dict[str, Any]:
+    return {"form": form, "dataset": form.chosen, "estimate": form.estimate()}
+
+
+@require_GET
+def audit_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show an audit: under way its progress, at the end its figures, always its parameters."""
+    audit = find_audit(request, pk)
+    context = _progress_context(audit)
+    if audit.is_ready:
+        context |= {"queues": _queue_sizes(audit)}
+    context |= {"left_out": _left_out(audit), "reasons_shown": REASONS_SHOWN}
+    return render(request, "audit/audit_detail.html", context)
+
+
+@require_GET
+def audit_progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer the page's poll: the progress, or "load the page anew" once nothing moves."""
+    audit = find_audit(request, pk)
+    if not audit.is_under_way:
+        return HttpResponseClientRefresh()
+    return render(request, "audit/_progress.html", _progress_context(audit))
+
+
+@require_POST
+def audit_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop an audit; what is scored stays scored."""
+    audit = find_audit(request, pk)
+    if cancel_audit(audit):
+        messages.success(request, "The audit is cancelled. What is scored so far is kept.")
+    else:
+        messages.info(request, "There was nothing to cancel: the audit is no longer under way.")
+    return redirect("audit:audit_detail", pk)
+
+
+@require_POST
+def audit_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take up a cancelled or failed audit where it stopped."""
+    audit = find_audit(request, pk)
+    if resume_audit(audit):
+        wake_workers()
+        messages.success(request, "The audit goes on where it stopped.")
+    else:
+        messages.info(request, "There was nothing to resume.")
+    return redirect("audit:audit_detail", pk)
+
+
+def _progress_context(audit: Audit) -> dict[str, Any]:
+    experts = expert_progress(audit)
+    is_scored = bool(experts) and all(expert.state == "ready" for expert in experts)
+    return {
+        "audit": audit,
+        "experts": experts,
+        "stages": _stages(audit, is_scored=is_scored),
+        "nobody_listens": audit.is_under_way and not Worker.objects.listening().exists(),
+    }
+
+
+def _stages(audit: Audit, *, is_scored: bool) -> list[Stage]:
+    """Return the stage strip; what failed or was cancelled stopped at its first open stage."""
+    names = [state for state, _ in STAGES]
+    stopped = audit.state in {Audit.State.FAILED, Audit.State.CANCELLED}
+    place = (1 if is_scored else 0) if stopped else names.index(Audit.State(audit.state))
+    statuses = {place: "stopped" if stopped else "done" if audit.is_ready else "current"}
+    return [
+        Stage(label, statuses.get(number, "done" if number < place else "to come"))
+        for number, (_, label) in enumerate(STAGES)
+    ]
+
+
+def _queue_sizes(audit: Audit) -> list[tuple[str, int]]:
+    """Return how many items each method flags; for the paper's method over all its bins."""
+    counts = dict(audit.queue_counts)
+    by_k = counts.get(CALIBRATED_ENSEMBLE)
+    if isinstance(by_k, list):
+        counts[CALIBRATED_ENSEMBLE] = by_k[-1] if by_k else 0
+    return [(method, counts[method]) for method in order_methods(counts)]
+
+
+def _left_out(audit: Audit) -> list[LeftOut]:
+    quarantined = audit.dataset.items.exclude(quarantine_code="").order_by("position")
+    rows = quarantined.values_list("key", "quarantine_code", "quarantine_detail")
+    everyone = (LeftOut(key, "", code, detail) for key, code, detail in rows[:REASONS_SHOWN])
+    unscorable = (
+        UnscorableItem.objects.filter(score_set__audits=audit)
+        .order_by("item__position", "score_set__expert")
+        .values_list("item__key", "score_set__expert", "code", "detail")
+    )
+    single = (LeftOut(*row) for row in unscorable[:REASONS_SHOWN])
+    return list(islice((*everyone, *single), REASONS_SHOWN))

@@ -1,0 +1,247 @@
+"""The queue explorer: what each method flags, narrowed by bin, class and agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from django.core.paginator import Page, Paginator
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
+
+from audit.evidence import Evidence, load_evidence
+from audit.forms import QueueForm
+from audit.methods import CALIBRATED_ENSEMBLE, order_methods
+from audit.models import Audit, DatasetClass, Flag, Item
+from audit.querysets import FlagQuerySet
+from audit.views.access import find_audit
+
+PER_PAGE = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which flags the page shows: a method, and what narrows it. None = not narrowed."""
+
+    method: str
+    n_bins: int
+    k: int
+    bin: int | None
+    label: int | None
+    proposed: int | None
+    agree: bool | None
+    page: int
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether any filter but k is set."""
+        return any(value is not None for value in (self.bin, self.label, self.proposed, self.agree))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChoice:
+    """A class in a filter, with how many of the method's flags it has."""
+
+    index: int
+    name: str
+    n_flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFlag:
+    """One flag with its classes' rows at hand."""
+
+    flag: Flag
+    given: DatasetClass | None
+    proposed: DatasetClass | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertWord:
+    """What one expert says about one item; numbers are None where it has no score."""
+
+    name: str
+    top1: DatasetClass | None
+    has_score: bool
+    agrees_with_label: bool
+    confidence: float | None
+    raw_confidence: float | None
+    given_probability: float | None
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def queue(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one method's flags; an htmx request gets the part below the filters."""
+    audit = find_audit(request, pk)
+    methods = order_methods(audit.queue_counts)
+    wanted = read_wanted(request, audit, methods)
+    flags = audit.flags.of_method(wanted.method)
+    context = {"audit": audit, "wanted": wanted, **_results(request, audit, flags, wanted)}
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "audit/_queue_results.html", context)
+    labels = count_by(flags, "item__given_label")
+    proposals = count_by(flags, "proposed_label")
+    classes = find_classes(audit, {*labels, *proposals})
+    context |= {
+        "methods": methods,
+        "labels": name_choices(labels, classes),
+        "proposals": name_choices(proposals, classes),
+        "bins": range(1, wanted.n_bins + 1),
+    }
+    return render(request, "audit/queue.html", context)
+
+
+def _results(
+    request: HttpRequest, audit: Audit, flags: FlagQuerySet, wanted: Wanted
+) -> dict[str, Any]:
+    narrowed = narrow(flags, wanted)
+    within = within_bins(narrowed, wanted).select_related("item")
+    page = Paginator(within, PER_PAGE).get_page(wanted.page)
+    indices = {index for flag in page for index in (flag.item.given_label, flag.proposed_label)}
+    return {
+        "page": page,
+        "pages": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
+        "shown": list(show_flags(page, find_classes(audit, indices))),
+        "counts_by_k": counts_by_k(narrowed, wanted),
+        "query": _query_without_page(request),
+    }
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def queue_item(request: HttpRequest, pk: int, item_pk: int) -> HttpResponse:
+    """Show one item large, with every expert's evidence and every method's flag."""
+    audit = find_audit(request, pk)
+    item = get_object_or_404(Item, dataset=audit.dataset_id, pk=item_pk)
+    by_method = {flag.method: flag for flag in audit.flags.filter(item=item)}
+    flags = [by_method[method] for method in order_methods(by_method)]
+    evidence = _load_evidence(audit)
+    indices = {item.given_label, *(flag.proposed_label for flag in flags)}
+    if evidence is not None:
+        indices |= {int(index) for index in evidence.top1[:, item.position]}
+    classes = find_classes(audit, indices)
+    context = {
+        "audit": audit,
+        "item": item,
+        "given": classes.get(item.given_label),
+        "flags": [ShownFlag(flag, None, classes.get(flag.proposed_label)) for flag in flags],
+        "words": list(expert_words(audit, item, evidence, classes)) if evidence else [],
+    }
+    template = "audit/_queue_item.html" if request.htmx else "audit/queue_item.html"  # type: ignore[attr-defined]
+    return render(request, template, context)
+
+
+def read_wanted(request: HttpRequest, audit: Audit, methods: list[str]) -> Wanted:
+    """Read the address. What makes no sense is left out: an old link still opens the queue."""
+    form = QueueForm(request.GET)
+    form.is_valid()
+    chosen = form.cleaned_data
+    method = chosen.get("method") or ""
+    if method not in methods:
+        method = methods[0] if methods else CALIBRATED_ENSEMBLE
+    has_bins = method == CALIBRATED_ENSEMBLE
+    n_bins = audit.n_bins if has_bins else 0
+    return Wanted(
+        method=method,
+        n_bins=n_bins,
+        k=min(chosen.get("k") or n_bins, n_bins),
+        bin=chosen.get("bin") if has_bins else None,
+        label=chosen.get("label"),
+        proposed=chosen.get("proposed"),
+        agree={"yes": True, "no": False}.get(chosen.get("agree") or ""),
+        page=chosen.get("page") or 1,
+    )
+
+
+def narrow(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
+    """Apply every filter but the bins."""
+    conditions: dict[str, Any] = {
+        "item__given_label": wanted.label,
+        "proposed_label": wanted.proposed,
+        "experts_agree": wanted.agree,
+    }
+    return flags.filter(**{name: value for name, value in conditions.items() if value is not None})
+
+
+def within_bins(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
+    """Keep the top k bins, or the one bin asked for."""
+    if wanted.bin is not None:
+        return flags.filter(bin_rank=wanted.bin)
+    return flags.within_top(wanted.k) if wanted.k < wanted.n_bins else flags
+
+
+def counts_by_k(flags: FlagQuerySet, wanted: Wanted) -> list[int]:
+    """Return how many of the flags lie in the top 1, 2, ... bins; empty without bins."""
+    if not wanted.n_bins:
+        return []
+    per_bin = count_by(flags, "bin_rank")
+    return list(accumulate(per_bin.get(rank, 0) for rank in range(1, wanted.n_bins + 1)))
+
+
+def count_by(flags: FlagQuerySet, column: str) -> dict[int, int]:
+    """Return how many flags there are per value of a column."""
+    counted = flags.order_by().values_list(column).annotate(Count("pk"))
+    return {value: n_flags for value, n_flags in counted if value is not None}
+
+
+def find_classes(audit: Audit, indices: Iterable[int]) -> dict[int, DatasetClass]:
+    """Return the classes with these indices."""
+    found = audit.dataset.classes.filter(index__in=sorted(set(indices)))
+    return {each.index: each for each in found}
+
+
+def name_choices(counts: dict[int, int], classes: dict[int, DatasetClass]) -> list[ClassChoice]:
+    """Return the classes of a filter, most flags first."""
+    choices = [
+        ClassChoice(index, classes[index].name if index in classes else f"class {index}", n_flags)
+        for index, n_flags in counts.items()
+    ]
+    return sorted(choices, key=lambda choice: (-choice.n_flags, choice.index))
+
+
+def show_flags(page: Page[Flag], classes: dict[int, DatasetClass]) -> Iterator[ShownFlag]:
+    """Join a page's flags with their classes."""
+    for flag in page:
+        yield ShownFlag(flag, classes.get(flag.item.given_label), classes.get(flag.proposed_label))
+
+
+def expert_words(
+    audit: Audit, item: Item, evidence: Evidence, classes: dict[int, DatasetClass]
+) -> Iterator[ExpertWord]:
+    """Read what every expert of the audit said about one item."""
+    for expert in audit.experts.select_related("score_set"):
+        place = expert.order, item.position
+        top1 = int(evidence.top1[place])
+        yield ExpertWord(
+            name=expert.name,
+            top1=classes.get(top1),
+            has_score=top1 >= 0,
+            agrees_with_label=top1 == item.given_label,
+            confidence=_finite(evidence.confidence[place]),
+            raw_confidence=_finite(evidence.raw_confidence[place]),
+            given_probability=_finite(evidence.given_probability[place]),
+        )
+
+
+def _finite(value: np.floating[Any]) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _load_evidence(audit: Audit) -> Evidence | None:
+    try:
+        return load_evidence(audit.pk)
+    except FileNotFoundError:
+        return None  # the folder of state was moved without its arrays: the flags still show
+
+
+def _query_without_page(request: HttpRequest) -> str:
+    query = request.GET.copy()
+    query.pop("page", None)
+    return query.urlencode()
