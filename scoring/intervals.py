@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, isinf, log, sqrt
 
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def z_value(confidence: float) -> float:
     """Return the normal quantile that leaves (1 - confidence) / 2 above it."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
-    return float(norm.isf((1 - confidence) / 2))
+    return float(-ndtri((1 - confidence) / 2))
 
 
 def _share(part: float, rest: float, *, empty: float = 0.0) -> float:

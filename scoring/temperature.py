@@ -19,7 +19,7 @@ MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
 
 _MAX_STEPS = 60
-_ENOUGH = 1e-10  # relative error left in b; the promise for T, 1e-5, leaves room for float32 noise
+_ENOUGH = 1e-10  # estimated relative error left in b; heavy tails add a digit or two
 _SAMPLE_BLOCKS = 32
 _SAMPLE_ELEMENTS = 2 * 1024 * 1024
 
@@ -65,9 +65,9 @@ def fit_temperature(logits: Rows, labels: Ints, valid: Mask) -> float:
 def _first_guess(logits: Rows, labels: Ints, valid: Mask) -> float:
     """Return the best inverse temperature of a few blocks of rows spread over the data set."""
     n_items, n_classes = logits.shape
+    if n_items * n_classes <= 4 * _SAMPLE_ELEMENTS:
+        return 1.0  # the same for every order of the items, and some more passes cost little
     size = min(64, max(8, _SAMPLE_ELEMENTS // (_SAMPLE_BLOCKS * n_classes)))
-    if n_items <= 2 * _SAMPLE_BLOCKS * size:
-        return 1.0
     starts = np.linspace(0, n_items - size, _SAMPLE_BLOCKS).astype(np.int64).tolist()
     rows = np.concatenate([np.arange(start, start + size) for start in starts])
     if not valid[rows].any():
@@ -139,6 +139,8 @@ def _slope(logits: Rows, labels: Ints, valid: Mask, inverse: float) -> _Slope:
     first = second = 0.0
     n_rows = n_top = 0
     distances, weights = scratch_like(logits, 2)
+    # The arithmetic sees a rounded number; the iteration has to know which.
+    inverse = float(distances.dtype.type(inverse))
     for index, chunk in row_chunks(logits, where=valid):
         distance, weight = distances[: len(chunk)], weights[: len(chunk)]
         np.subtract(chunk, chunk.max(axis=1, keepdims=True), out=distance)

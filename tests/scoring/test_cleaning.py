@@ -60,6 +60,12 @@ def test_worked_example_of_the_margin_and_the_self_confidence():
     np.testing.assert_allclose(doubt.score, [0.9, 0.75, 0.75, 0.65, 0.5])
 
 
+def test_an_expert_that_agrees_adds_no_margin_however_its_numbers_are_rounded():
+    queue = calibrated_margin([[0, 1], [0, 0]], [[0.9, 0.8], [0.9, 0.9]], [[0.8, 0.2]] * 2, [0, 0])
+    assert queue.positions.tolist() == [1]
+    np.testing.assert_allclose(queue.score, [0.3])
+
+
 def test_an_item_without_a_given_label_is_never_flagged():
     assert disputed([[1, 1], [1, 1]], [-1, 0]).tolist() == [False, True]
     queue = self_confidence([[1, 1]], [[0.9, 0.9]], [[np.nan, 0.1]], [-1, 0])

@@ -72,6 +72,26 @@ def test_worked_example_where_the_two_rules_differ():
     ]
 
 
+def test_ties_go_to_the_lowest_class():
+    # Classes 0 and 1 pass for the last item with the same probability; its given label is 1.
+    probabilities = np.array([[0.4, 0.2, 0.4], [0.2, 0.3, 0.5], [0.45, 0.45, 0.1]])
+    for collision in COLLISIONS:
+        assert confident_learning(probabilities, [0, 1, 1], collision).tolist() == [
+            False,
+            False,
+            True,
+        ]
+
+
+def test_only_the_cleanlab_rule_forgives_a_millionth():
+    # Threshold of class 0: 0.6. The last item misses it by half of a millionth.
+    probabilities = np.array([[0.6, 0.4], [0.6, 0.4], [0.3, 0.7], [0.5999995, 0.4000005]])
+    labels = np.array([0, 0, 1, 1])
+    assert confident_learning(probabilities, labels, "candidates").tolist() == [False] * 4
+    flagged = confident_learning(probabilities, labels, "cleanlab")
+    assert flagged.tolist() == [False, False, False, True]
+
+
 def test_a_class_without_items_is_never_a_candidate():
     probabilities = np.array([[0.4, 0.6, 0.0], [0.3, 0.7, 0.0]])
     assert confident_thresholds(probabilities, [0, 0]).tolist() == [0.35, np.inf, np.inf]

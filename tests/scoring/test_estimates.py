@@ -94,8 +94,13 @@ def test_unsure_verdicts_open_worst_case_bounds():
     assert point.precision.estimate == 14 / 16
     assert (point.worst_low, point.worst_high) == (14 / 20, 18 / 20)
     rate = detection_rate_curve(open_, MEMBERS, RANKS > 0)[0]
+    # For the set: 90 and 50 and 20; against it: 70 and 50 and 20.
     assert rate.worst_low == pytest.approx(70 / 140)
     assert rate.worst_high == pytest.approx(90 / 160)
+    outside = Strata.of([100, 100, 1000], [20, 16, 50], [18, 8, 1], [0, 4, 0])
+    rate = detection_rate_curve(outside, MEMBERS, RANKS > 0)[0]
+    assert rate.worst_low == pytest.approx(90 / (90 + 60 + 20))
+    assert rate.worst_high == pytest.approx(90 / (90 + 40 + 20))
 
 
 def test_one_stratum_without_mixed_verdicts_is_wilson_with_a_finite_population():

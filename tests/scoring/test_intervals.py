@@ -47,6 +47,8 @@ def test_a_census_has_no_width_and_says_so():
 def test_a_finite_population_narrows_and_respects_what_was_seen():
     wide, narrow = wilson(9, 10), wilson(9, 10, population=12)
     assert narrow.width < wide.width
+    # Half of the population drawn: as good as twice the draws with replacement.
+    assert wilson(40, 100, population=200).low == pytest.approx(wilson(80, 200).low)
     assert narrow.low >= 9 / 12
     assert narrow.high <= 11 / 12
 
