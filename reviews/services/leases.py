@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core import signing
 from django.db import transaction
 from django.db.models import DateTimeField, Exists, Expression, ExpressionWrapper, F, OuterRef
 from django.db.models.functions import Now
@@ -20,7 +21,25 @@ if TYPE_CHECKING:
 
 BATCH = 10
 MOST_SET_ASIDE = 50
+TICKET = "reviews.lease"
 STATE = ReviewSlot.State
+
+
+def write_ticket(slot: ReviewSlot, annotator: User) -> str:
+    """Return the proof that the annotator was given this slot with its present epoch."""
+    return signing.Signer(salt=TICKET).sign(f"{slot.pk}.{slot.epoch}.{annotator.pk}")
+
+
+def read_ticket(ticket: str, annotator: User) -> tuple[int, int]:
+    """Return the slot and the epoch that a ticket names; ValueError unless it is this person's."""
+    try:
+        content = signing.Signer(salt=TICKET).unsign(ticket)
+    except signing.BadSignature as error:
+        raise ValueError("not a ticket of this site") from error
+    slot, epoch, holder = (int(part) for part in content.split("."))
+    if holder != annotator.pk:
+        raise ValueError("this ticket was given to somebody else")
+    return slot, epoch
 
 
 def lease_end() -> Expression:
