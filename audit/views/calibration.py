@@ -15,13 +15,13 @@ from audit.views.access import find_audit
 
 HALVES = [("a", "A", "fitted here"), ("b", "B", "held out")]
 REASONS = {
-    "empty_split": "One half of the items has nothing to fit on.",
-    "too_few": "A half has too few scored items to fit a temperature.",
-    "single_label": "All items of a half have the same outcome, so there is nothing to fit.",
-    "no_signal": "The expert says the same about every item.",
-    "separable": "Confidence separates right from wrong exactly; any steeper line fits better.",
-    "worse_than_chance": "The expert is worse than guessing on these labels.",
-    "at_bound": "The best temperature lies outside the range that makes sense (.05 to 20).",
+    "empty_split": "One half of the items has nothing to fit on",
+    "too_few": "A half has too few scored items to fit a temperature",
+    "single_label": "All items of a half have the same outcome, so there is nothing to fit",
+    "no_signal": "The expert says the same about every item",
+    "separable": "Confidence separates right from wrong exactly; any steeper line fits better",
+    "worse_than_chance": "The expert is worse than guessing on these labels",
+    "at_bound": "The best temperature lies outside the range that makes sense (.05 to 20)",
 }
 
 
@@ -144,7 +144,7 @@ def _explain(degenerate: dict[str, str] | None) -> str:
     reason = degenerate.get("reason", "")
     words = REASONS.get(reason, reason.replace("_", " "))
     detail = degenerate.get("detail", "")
-    return f"{words} ({detail})" if detail else words
+    return f"{words} ({detail})." if detail else f"{words}."
 
 
 def _reliability_rows(reliability: dict[str, Any]) -> list[ReliabilityRow]:

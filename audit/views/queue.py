@@ -91,6 +91,7 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
     classes = find_classes(audit, {*labels, *proposals})
     context |= {
         "methods": methods,
+        "is_calibrated": CALIBRATED_ENSEMBLE in methods,
         "labels": name_choices(labels, classes),
         "proposals": name_choices(proposals, classes),
         "bins": range(1, wanted.n_bins + 1),

@@ -59,9 +59,11 @@
 
   const dialog = document.getElementById("item-dialog");
   let current = null;
+  let direction = 0;
 
   const open = (link) => link?.click();
   const step = (by) => {
+    direction = by;
     const links = [...document.querySelectorAll("[data-item]")];
     open(links[links.indexOf(current) + by]);
   };
@@ -79,12 +81,16 @@
     for (const [name, value] of [...detail.formData.entries()]) if (value === "") detail.formData.delete(name);
   });
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
-    if (detail.target.id === "item-view" && !dialog.open) dialog.showModal();
+    if (detail.target.id !== "item-view") return;
+    if (!dialog.open) dialog.showModal();
+    // The button that had the focus is gone with the item before.
+    else dialog.querySelector(`[data-step="${direction}"]`)?.focus();
   });
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
     if (detail.target.id === "queue-results" || detail.elt?.id === "queue-results") showDepth();
   });
-  dialog?.addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", (event) => {
+    if (!dialog?.open) return;
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
   });
