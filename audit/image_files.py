@@ -39,6 +39,8 @@ def check_name(relative: str) -> None:
         raise UnusableImage("bad_name", f"{shown} is not valid UTF-8") from error
     if any(len(name) > MAX_NAME_BYTES for name in names):
         raise UnusableImage("bad_name", f"{shown} has a name over {MAX_NAME_BYTES} bytes")
+    if "\ufffd" in relative:
+        raise UnusableImage("bad_name", f"{shown} is not valid UTF-8")
     if any(unicodedata.category(sign) == "Cc" or sign in _BIDI_CONTROLS for sign in relative):
         raise UnusableImage("bad_name", f"{shown} contains control characters")
 

@@ -1,0 +1,202 @@
+"""A manifest: CSV or JSONL with one item per row, its key, its given label and where it is."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from audit.loaders.base import (
+    ImportRefused,
+    Kind,
+    LoadedClass,
+    LoadedDataset,
+    LoadedItem,
+    ProblemList,
+    refuse,
+)
+from audit.loaders.class_names import LabelReader, find_name_fault, name_classes, read_classes
+from audit.loaders.rows import Row, parse_json_object, read_rows
+
+REQUIRED = ("key", "label")
+COLUMNS = ("key", "label", "image", "question", "choices", "subject")
+MAX_KEY_CHARACTERS = 512
+MAX_SUBJECT_CHARACTERS = 255
+MAX_UNNAMED_CLASSES = 50_000  # more than ImageNet-21k; beyond it a label is a mistake
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known so far of the file being read."""
+
+    labels: LabelReader
+    has_own_classes: bool
+    kind: Kind | None = None
+    n_choices: int = 0
+    items: list[LoadedItem] = field(default_factory=list)
+    rows_of_keys: dict[str, int] = field(default_factory=dict)
+    problems: ProblemList = field(default_factory=ProblemList)
+
+
+def load_manifest(
+    path: Path, *, classes_file: Path | None = None, root: Path | None = None
+) -> LoadedDataset:
+    """Read a manifest; image paths are below ``root``, by default the manifest's own folder.
+
+    A label is a class index or, with ``classes_file``, a class name. Without it there are as many
+    classes as the largest label needs, called by their index; for questions the classes are the
+    letters of the choices, and a label may be such a letter.
+    """
+    if path.is_dir():
+        raise refuse("format", f"{path} is a folder; give the CSV or JSONL file")
+    classes = read_classes(classes_file) if classes_file is not None else None
+    reading = _Reading(LabelReader(classes), has_own_classes=classes is not None)
+    try:
+        for row in read_rows(path, REQUIRED, COLUMNS, reading.problems):
+            _add_row(reading, row)
+    except ImportRefused as refusal:
+        # What was found before the reading broke off is worth knowing too.
+        earlier = reading.problems.problems
+        if refusal.problems[: len(earlier)] != tuple(earlier):
+            raise ImportRefused([*earlier, *refusal.problems]) from refusal
+        raise
+    if reading.problems.problems:
+        raise ImportRefused(reading.labels.refine(reading.problems.problems))
+    if not reading.items or reading.kind is None:
+        raise refuse("empty", f"{path.name} has no items")
+    has_images = any(item.image for item in reading.items)
+    return LoadedDataset(
+        kind=reading.kind,
+        classes=_name_classes(reading),
+        items=tuple(reading.items),
+        root=(root or path.parent).resolve() if has_images else None,
+        notices=_notices(reading),
+    )
+
+
+def _add_row(reading: _Reading, row: Row) -> None:
+    if reading.kind is None:
+        reading.kind = _decide_kind(row)
+    key = row.fields["key"]
+    is_new = _check_key(reading, row.number, key)
+    choices = _read_choices(reading, row) if reading.kind == "multiple_choice" else ()
+    label = _read_label(reading, row)
+    texts = _read_texts(reading, row)
+    if is_new and label is not None and choices is not None and texts is not None:
+        reading.items.append(LoadedItem(key=key, label=label, choices=choices, **texts))
+
+
+def _decide_kind(row: Row) -> Kind:
+    is_question = "question" in row.fields or "choices" in row.fields
+    if not is_question:
+        return "image"
+    if "question" not in row.fields or "choices" not in row.fields:
+        raise refuse("missing_column", "question and choices belong together", row=row.number)
+    if "image" in row.fields:
+        message = "questions about pictures are not supported; give image or question"
+        raise refuse("unknown_column", message, row=row.number, column="image")
+    return "multiple_choice"
+
+
+def _check_key(reading: _Reading, number: int, key: Any) -> bool:
+    if not isinstance(key, str):
+        reading.problems.add(number, "key", "key", f"{ascii(key)[:60]} is not text")
+        return False
+    if fault := find_name_fault(key, MAX_KEY_CHARACTERS):
+        reading.problems.add(number, "key", "key", f"{key[:60]!a} {fault}")
+        return False
+    same = unicodedata.normalize("NFC", key)
+    earlier = reading.rows_of_keys.setdefault(same, number)
+    if earlier != number:
+        message = f"{key[:60]!a} is also in row {earlier}"
+        reading.problems.add(number, "key", "dup_id", message)
+    return earlier == number
+
+
+def _read_label(reading: _Reading, row: Row) -> int | None:
+    value = row.fields["label"]
+    if isinstance(value, list):
+        message = "several labels; one is allowed"
+        reading.problems.add(row.number, "label", "multilabel_unsupported", message)
+        return None
+    if isinstance(value, bool | float) or value is None or isinstance(value, dict):
+        message = f"{ascii(value)[:60]} is not a class index"
+        reading.problems.add(row.number, "label", "label", message)
+        return None
+    label = reading.labels.read(row.number, str(value), reading.problems)
+    if label is not None and reading.labels.classes is None and label >= MAX_UNNAMED_CLASSES:
+        message = f"label {label} needs a class list (--classes)"
+        reading.problems.add(row.number, "label", "label_range", message)
+        return None
+    return label
+
+
+def _read_texts(reading: _Reading, row: Row) -> dict[str, str] | None:
+    texts: dict[str, str] = {}
+    for column in ("image", "question", "subject"):
+        value = row.fields.get(column, "")
+        if not isinstance(value, str):
+            message = f"{ascii(value)[:60]} is not text"
+            reading.problems.add(row.number, column, "text", message)
+            return None
+        texts[column] = value
+    if "image" in row.fields and not texts["image"]:
+        reading.problems.add(row.number, "image", "missing_image", "no image path")
+        return None
+    if len(texts["subject"]) > MAX_SUBJECT_CHARACTERS:
+        message = f"over {MAX_SUBJECT_CHARACTERS} characters"
+        reading.problems.add(row.number, "subject", "field_too_long", message)
+        return None
+    return texts
+
+
+def _read_choices(reading: _Reading, row: Row) -> tuple[str, ...] | None:
+    value = row.fields["choices"]
+    if isinstance(value, str):
+        value = _parse_choices(value, row.number)
+    if not isinstance(value, list) or not all(isinstance(choice, str) for choice in value):
+        message = 'choices are a JSON list of texts, such as ["yes", "no"]'
+        reading.problems.add(row.number, "choices", "choices", message)
+        return None
+    if not 2 <= len(value) <= len(ascii_uppercase):
+        message = f"{len(value)} choices; 2 to {len(ascii_uppercase)} are allowed"
+        reading.problems.add(row.number, "choices", "choice_count", message)
+        return None
+    if reading.n_choices == 0:
+        _expect_choices(reading, len(value), row.number)
+    if len(value) != reading.n_choices:
+        message = f"{len(value)} choices, rows before have {reading.n_choices}"
+        reading.problems.add(row.number, "choices", "choice_count", message)
+        return None
+    return tuple(value)
+
+
+def _parse_choices(text: str, number: int) -> Any:
+    fields: Mapping[str, Any] = parse_json_object(f'{{"choices": {text or "null"}}}', number)
+    return fields["choices"] if set(fields) == {"choices"} else None
+
+
+def _expect_choices(reading: _Reading, n_choices: int, number: int) -> None:
+    """Let the first question decide how many choices all have, and what labels may be."""
+    classes: Sequence[LoadedClass] | None = reading.labels.classes
+    if classes is not None and len(classes) != n_choices:
+        message = f"{n_choices} choices, but the class list names {len(classes)}"
+        raise refuse("choice_count", message, row=number, column="choices")
+    reading.n_choices = n_choices
+    if classes is None:
+        reading.labels = LabelReader(name_classes(ascii_uppercase[:n_choices]))
+
+
+def _name_classes(reading: _Reading) -> tuple[LoadedClass, ...]:
+    if reading.labels.classes is not None:
+        return tuple(reading.labels.classes)
+    return name_classes([str(index) for index in range(reading.labels.largest + 1)])
+
+
+def _notices(reading: _Reading) -> tuple[str, ...]:
+    if reading.labels.smallest == 1 and not reading.has_own_classes:
+        return ("no item has label 0: are the labels counted from 1?",)
+    return ()

@@ -1,0 +1,42 @@
+"""Names of formats and the loaders behind them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from audit.loaders.base import LoadedDataset, refuse
+
+FORMATS = {  # paths, not functions: a format's own libraries load when it is used
+    "imagefolder": "audit.loaders.imagefolder.load_imagefolder",
+    "manifest": "audit.loaders.manifest.load_manifest",
+}
+
+
+class Loader(Protocol):
+    """Reads one format; raises ``ImportRefused`` with everything that is wrong."""
+
+    def __call__(
+        self, path: Path, *, classes_file: Path | None = None, root: Path | None = None
+    ) -> LoadedDataset: ...
+
+
+def load_dataset(
+    format_name: str,
+    path: Path,
+    *,
+    classes_file: Path | None = None,
+    root: Path | None = None,
+) -> LoadedDataset:
+    """Read the data set at ``path``; no image is opened.
+
+    ``classes_file`` names the classes in index order, one per line. ``root`` is the folder that
+    image paths are relative to.
+    """
+    if format_name not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise refuse("format", f"{format_name!r} is not a known format; known: {known}")
+    module, _, name = FORMATS[format_name].rpartition(".")
+    loader: Loader = getattr(import_module(module), name)
+    return loader(Path(path), classes_file=classes_file, root=root)
