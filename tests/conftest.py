@@ -16,12 +16,22 @@ os.environ["LABEL_AUDIT_HOME"] = tempfile.mkdtemp(prefix="label-audit-test-")
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # synchronous Playwright runs a loop
 
 
+@pytest.fixture(scope="session", autouse=True)
+def static_folder() -> None:
+    """Make the folder of collected files: the session's live server warns where it is missing."""
+    from django.conf import settings
+
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
 @pytest.fixture(autouse=True)
 def fresh_home(tmp_path: Path, settings) -> Path:
     """Point the running settings at an empty folder."""
     home = tmp_path / "home"
     home.mkdir()
     settings.LABEL_AUDIT_HOME = home
+    settings.STATIC_ROOT = home / "static"
+    settings.STATIC_ROOT.mkdir()
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -25,7 +25,8 @@ const Charts = (() => {
   /** What every chart has in common; a chart's own option wins. */
   const frame = (colours) => ({
     animation: false,
-    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: colours.muted, fontSize: 12 },
+    // Double quotes in a font's name would end the style attribute in the saved SVG.
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily.replaceAll('"', "'"), color: colours.muted, fontSize: 12 },
     grid: { left: 12, right: 16, top: 12, bottom: 8, containLabel: true },
     tooltip: tooltip(colours),
   });

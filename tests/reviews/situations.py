@@ -10,8 +10,9 @@ import numpy as np
 from django.contrib.auth.models import User
 
 from audit.evidence import Evidence, write_evidence
-from audit.models import Audit, Flag, Role
+from audit.models import Audit, Flag, Item, Role
 from reviews.models import Judgment, ReviewSlot, Sample
+from scoring.arrays import Mask
 from tests.factories import make_dataset, make_member, make_ready_audit
 
 
@@ -100,3 +101,87 @@ def revise(judgment: Judgment, verdict: str, corrected: int | None = None) -> Ju
     )
     ReviewSlot.objects.filter(pk=judgment.slot_id).update(judgment=newer)
     return newer
+
+
+def make_wide_audit(n_items: int = 4000, n_bins: int = 15, seed: int = 0) -> Audit:
+    """A larger audit whose experts dispute most errors: realistic curves, no pictures.
+
+    5 % of the items are errors; the true label of an error is the next class. Two experts of
+    .9 accuracy, Confident Learning a little different from both.
+    """
+    dataset = make_dataset(n_items=0, n_classes=10)
+    dataset.n_items = n_items
+    dataset.save()
+    rng = np.random.default_rng(seed)
+    given = rng.integers(0, 10, n_items)
+    Item.objects.bulk_create(
+        Item(dataset=dataset, position=place, key=f"{place:06d}.png", given_label=int(label))
+        for place, label in enumerate(given)
+    )
+    audit = make_ready_audit(dataset, n_flags=0, n_bins=n_bins)
+    is_error = planted_errors(n_items, seed)
+    disputes = rng.random((2, n_items)) < np.where(is_error, 0.93, 0.09)
+    top1 = np.where(disputes, (given + 1) % 10, given).astype(np.int32)
+    confidence = np.clip(rng.beta(6, 2, (2, n_items)) * np.where(is_error, 1.1, 0.95), 0.1, 0.999)
+    write_evidence(
+        audit.pk,
+        Evidence(
+            top1=top1,
+            confidence=confidence.astype(np.float32),
+            raw_confidence=confidence.astype(np.float32),
+            given_probability=np.where(disputes, 1 - confidence, confidence).astype(np.float32),
+        ),
+    )
+    joint = confidence.min(axis=0)
+    queues = {
+        "ensemble": disputes.all(axis=0),
+        "calibrated_ensemble": disputes.all(axis=0),
+        "confident_learning": disputes[0] & (confidence[0] > rng.uniform(0.4, 0.8, n_items)),
+        "basic:stub:10-0": disputes[0],
+        "basic:stub:10-1": disputes[1],
+    }
+    items = list(dataset.items.all())
+    for method, flagged in queues.items():
+        places = np.flatnonzero(flagged)
+        places = places[np.argsort(-joint[places], kind="stable")]
+        bins = np.repeat(
+            np.arange(1, n_bins + 1), [len(part) for part in np.array_split(places, n_bins)]
+        )
+        Flag.objects.bulk_create(
+            Flag(
+                audit=audit,
+                item=items[place],
+                method=method,
+                rank=rank,
+                score=float(joint[place]),
+                bin_rank=int(bins[rank - 1]) if method == "calibrated_ensemble" else None,
+                proposed_label=int((given[place] + 1) % 10),
+                experts_agree=True,
+            )
+            for rank, place in enumerate(places, start=1)
+        )
+        audit.queue_counts[method] = int(flagged.sum())
+    per_bin = np.bincount(bins, minlength=n_bins + 1)[1:]
+    audit.queue_counts["calibrated_ensemble"] = np.cumsum(per_bin).tolist()
+    audit.save()
+    return audit
+
+
+def planted_errors(n_items: int, seed: int = 0) -> Mask:
+    """Which items of `make_wide_audit` are errors."""
+    return np.random.default_rng(seed + 1).random(n_items) < 0.05
+
+
+def judge_truthfully(sample: Sample, n_verdicts: int | None = None) -> list[Judgment]:
+    """One person's true verdicts on a wide audit's sample, in serving order."""
+    is_error = planted_errors(sample.audit.dataset.n_items)
+    drawn = sample.items.select_related("item").order_by("order")[:n_verdicts]
+    said = {
+        row.item.position: (
+            ("wrong_label", (row.item.given_label + 1) % 10)
+            if is_error[row.item.position]
+            else "label_correct"
+        )
+        for row in drawn
+    }
+    return judge(sample, said)

@@ -1,0 +1,24 @@
+"""Addresses of the reviews app."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from reviews.views import curves, desk, home
+
+app_name = "reviews"
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("progress/", home.home_progress, name="home_progress"),
+    path("audits/<int:pk>/curves/", curves.curves_page, name="curves"),
+    path("audits/<int:pk>/curves/sample/", curves.draw_sample, name="draw_sample"),
+    path("audits/<int:pk>/curves.json", curves.curves_data, name="curves_data"),
+    path("audits/<int:pk>/curves.csv", curves.curves_csv, name="curves_csv"),
+    path("audits/<int:pk>/review/", desk.desk, name="desk"),
+    path("audits/<int:pk>/review/lease/", desk.lease, name="lease"),
+    path("audits/<int:pk>/review/judgments/", desk.judge, name="judge"),
+    path("audits/<int:pk>/review/undo/", desk.undo, name="undo"),
+    path("audits/<int:pk>/review/heartbeat/", desk.heartbeat, name="heartbeat"),
+    path("audits/<int:pk>/review/hand-back/", desk.hand_back, name="hand_back"),
+    path("audits/<int:pk>/review/classes/", desk.class_search, name="class_search"),
+]

@@ -1,0 +1,173 @@
+// Precision against detection rate: one line and band per method, a dashed marker at the chosen
+// k, and the panel that says what that k means.
+(() => {
+  const source = document.getElementById("curves-data");
+  if (!source) return;
+  const report = JSON.parse(source.textContent);
+  const names = JSON.parse(document.getElementById("curves-names").textContent);
+  const methods = Object.keys(report.methods);
+  const BINNED = "calibrated_ensemble";
+  const COLOURS = ["chart-1", "chart-3", "chart-2", "chart-4"];
+  const colourOf = (method, colours) => colours[COLOURS[methods.indexOf(method)] ?? "chart-5"];
+  const slider = document.getElementById("k");
+  const boxes = [...document.querySelectorAll("[data-method]")];
+  const figures = (kind) => document.querySelector(`[data-chart="${kind}"]`);
+
+  const share = (value, digits = 2) => {
+    if (value === null || value === undefined) return "–";
+    return value.toFixed(digits).replace(/^0(?=\.)/, "");
+  };
+  const interval = ({ estimate, low, high, census }, digits = 2) => {
+    if (estimate === null) return "–";
+    return census ? "all judged" : `${share(low, digits)} – ${share(high, digits)}`;
+  };
+  const count = (value) => value.toLocaleString("en-US");
+  const isDrawn = (point) => point.precision.estimate !== null && point.detection_rate.estimate !== null;
+  const drawn = (method) => report.methods[method].points.filter(isDrawn);
+  const setName = (point) => (point.k ? `k = ${point.k}` : `first ${count(point.n)}`);
+  const chosenK = () => (slider ? Number(slider.value) : 0);
+  const chosenPoint = () => report.methods[BINNED]?.points.find((point) => point.k === chosenK());
+
+  /** The area between the precision limits, along the line. */
+  const band = (method, colour) => {
+    const points = drawn(method);
+    const edge = [
+      ...points.map((point) => [point.detection_rate.estimate, point.precision.high]),
+      ...points.map((point) => [point.detection_rate.estimate, point.precision.low]).reverse(),
+    ];
+    return {
+      type: "custom", silent: true, z: 1, data: [[0, 0]], tooltip: { show: false }, clip: true,
+      renderItem: (params, api) => ({ type: "polygon", shape: { points: edge.map((place) => api.coord(place)) }, style: { fill: colour, opacity: 0.14 } }),
+    };
+  };
+
+  const line = (method, colour, colours, isNarrow) => ({
+    name: names[method], type: "line", z: 3, symbol: "circle",
+    symbolSize: (value) => (method === BINNED && value[2] === chosenK() ? 12 : 6),
+    data: drawn(method).map((point) => ({
+      value: [point.detection_rate.estimate, point.precision.estimate, point.k ?? point.n],
+      point,
+    })),
+    lineStyle: { color: colour, width: 2.5 }, itemStyle: { color: colour },
+    endLabel: { show: !isNarrow, formatter: names[method], color: colour, fontSize: 13, distance: 8 },
+    labelLayout: { moveOverlap: "shiftY" },
+    ...(method === BINNED && chosenPoint() && isDrawn(chosenPoint()) ? { markLine: marker(colours) } : {}),
+  });
+
+  const marker = (colours) => ({
+    silent: true, symbol: "none", animation: false,
+    lineStyle: { color: colours.accent, type: "dashed", width: 1.5 },
+    label: { formatter: `k = ${chosenK()}`, position: "insideStartTop", rotate: 0, color: colours.accent, fontSize: 13, distance: [6, 6] },
+    data: [{ xAxis: chosenPoint().detection_rate.estimate }],
+  });
+
+  const describe = ({ seriesName, data: { point } }) => [
+    `${seriesName}, ${setName(point)}: ${count(point.flagged)} items`,
+    `precision ${share(point.precision.estimate, 3)}  (${interval(point.precision, 3)})`,
+    `detection ${share(point.detection_rate.estimate, 3)}  (${interval(point.detection_rate, 3)})`,
+    `${count(point.judged)} judged, ${count(point.errors)} errors`,
+  ].join("\n");
+
+  const lowest = (values) => Math.max(0, Math.min(0.8, Math.floor(Math.min(...values) * 5) / 5));
+
+  const curvesOption = (colours) => {
+    const shown = boxes.filter((box) => box.checked).map((box) => box.dataset.method).filter((method) => drawn(method).length);
+    const isNarrow = figures("curves").clientWidth < 560;
+    const bottom = lowest([1, ...shown.flatMap((method) => drawn(method).map((point) => point.precision.low))]);
+    return {
+      grid: { left: 30, right: isNarrow ? 12 : 150, top: 12, bottom: 30, containLabel: true },
+      tooltip: Charts.tooltip(colours, { trigger: "item", formatter: describe }),
+      xAxis: Charts.axis(colours, {
+        type: "value", min: 0, max: 1, interval: 0.2, name: `${report.kind === "relative" ? "relative " : ""}detection rate`,
+        axisLabel: { color: colours.muted, formatter: (value) => value.toFixed(1) }, splitLine: { show: false },
+      }),
+      yAxis: Charts.axis(colours, {
+        type: "value", min: bottom, max: 1, interval: bottom < 0.6 ? 0.2 : 0.1, name: "precision", nameGap: 36,
+        axisLabel: { color: colours.muted, formatter: (value) => value.toFixed(1) },
+      }),
+      series: [
+        ...shown.map((method) => band(method, colourOf(method, colours))),
+        ...shown.map((method) => line(method, colourOf(method, colours), colours, isNarrow)),
+      ],
+    };
+  };
+
+  const RATE = ["estimate", "low", "high"];
+  const curvesRows = () => [
+    ["method", "set", "flagged", "judged", "errors", "precision", "precision low", "precision high", "detection rate", "detection low", "detection high", "kind"],
+    ...methods.flatMap((method) => report.methods[method].points.map((point) => [
+      method, setName(point), point.flagged, point.judged, point.errors,
+      ...RATE.map((part) => point.precision[part]), ...RATE.map((part) => point.detection_rate[part]), report.kind,
+    ])),
+  ];
+
+  const bins = report.methods[BINNED]?.bins ?? [];
+
+  /** An upright line from the low to the high limit of each bin. */
+  const whiskers = (colour) => ({
+    type: "custom", silent: true, z: 2, tooltip: { show: false },
+    data: bins.map(({ precision }, place) => [place, precision.low, precision.high]).filter((_, place) => bins[place].precision.estimate !== null),
+    renderItem: (params, api) => {
+      const [x, from] = api.coord([api.value(0), api.value(1)]);
+      const [, to] = api.coord([api.value(0), api.value(2)]);
+      return { type: "line", shape: { x1: x, y1: from, x2: x, y2: to }, style: { stroke: colour, lineWidth: 6, opacity: 0.25 } };
+    },
+  });
+
+  const binsOption = (colours) => ({
+    grid: { left: 30, right: 16, top: 12, bottom: 28, containLabel: true },
+    tooltip: Charts.tooltip(colours, {
+      formatter: ({ dataIndex }) => {
+        const bin = bins[dataIndex];
+        return `bin ${bin.bin}: ${share(bin.precision.estimate, 3)}  (${interval(bin.precision, 3)})\n${count(bin.errors)} errors in ${count(bin.judged)} judged, ${count(bin.flagged)} items`;
+      },
+    }),
+    xAxis: Charts.axis(colours, { type: "category", name: "bin", data: bins.map(({ bin }) => bin), axisTick: { show: false } }),
+    yAxis: Charts.axis(colours, { type: "value", min: 0, max: 1, interval: 0.5, name: "precision", nameGap: 36, axisLabel: { color: colours.muted, formatter: (value) => value.toFixed(1) } }),
+    series: [
+      whiskers(colours["chart-1"]),
+      {
+        type: "scatter", symbolSize: 9, z: 3,
+        data: bins.map(({ bin, precision }) => ({ value: precision.estimate ?? "-", itemStyle: { color: bin <= chosenK() ? colours["chart-1"] : colours["line-strong"] } })),
+      },
+    ],
+  });
+
+  const binsRows = () => [
+    ["bin", "flagged", "judged", "errors", "precision", "low", "high"],
+    ...bins.map((bin) => [bin.bin, bin.flagged, bin.judged, bin.errors, ...RATE.map((part) => bin.precision[part])]),
+  ];
+
+  const showK = () => {
+    const point = chosenPoint();
+    if (!point) return;
+    const panel = document.getElementById("at-k");
+    const write = (part, text) => { panel.querySelector(`[data-at="${part}"]`).textContent = text; };
+    write("k", point.k);
+    write("flagged", count(point.flagged));
+    write("precision", share(point.precision.estimate));
+    write("precision-interval", interval(point.precision));
+    write("detection", share(point.detection_rate.estimate));
+    write("detection-interval", interval(point.detection_rate));
+    write("judged", count(point.judged));
+    write("errors", count(point.errors));
+    document.getElementById("k-of").textContent = `${point.k} of ${slider.max}`;
+    const link = panel.querySelector('[data-at="link"]');
+    link.href = `${document.querySelector(".curves").dataset.queue}?method=${BINNED}&k=${point.k}`;
+    if (figures("curves").instance) Charts.redraw(figures("curves"));
+    if (figures("bins")?.instance) Charts.redraw(figures("bins"));
+  };
+
+  const chart = Charts.mount(figures("curves"), { option: curvesOption, rows: curvesRows });
+  chart.on("click", ({ data }) => {
+    if (!slider || !data?.point?.k) return;
+    slider.value = data.point.k;
+    showK();
+  });
+  if (figures("bins")) Charts.mount(figures("bins"), { option: binsOption, rows: binsRows });
+  boxes.forEach((box) => box.addEventListener("change", () => Charts.redraw(figures("curves"))));
+  slider?.addEventListener("input", showK);
+  // Names move from the lines' ends to the legend where the chart gets narrow.
+  new ResizeObserver(() => Charts.redraw(figures("curves"))).observe(figures("curves"));
+  showK();
+})();
