@@ -137,7 +137,7 @@ class ShardedLogits:
         start, stop, step = rows.indices(self.shape[0])
         if step != 1:
             raise ValueError("rows are read in order, one by one")
-        pieces = []
+        pieces: list[NDArray[Any]] = []
         index = bisect_right(self._starts, start) - 1
         while start < stop:
             offset = start - self._starts[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.views import audits, calibration, queue
+from audit.views import audits, calibration, pictures, queue
 
 app_name = "audit"
 urlpatterns = [
@@ -17,4 +17,6 @@ urlpatterns = [
     path("audits/<int:pk>/calibration/", calibration.calibration, name="calibration"),
     path("audits/<int:pk>/queue/", queue.queue, name="queue"),
     path("audits/<int:pk>/queue/<int:item_pk>/", queue.queue_item, name="queue_item"),
+    path("items/<int:pk>/image/", pictures.item_image, name="item_image"),
+    path("items/<int:pk>/thumb/", pictures.item_thumb, name="item_thumb"),
 ]

@@ -191,5 +191,10 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"audit": {"level": "INFO"}, "reviews": {"level": "INFO"}},
+    "loggers": {
+        "audit": {"level": "INFO"},
+        "reviews": {"level": "INFO"},
+        # It warns that messages in a folder have no host name.
+        "kombu.connection": {"level": "ERROR"},
+    },
 }

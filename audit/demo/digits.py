@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+Rows = list[tuple[str, ...]]
+
 N_CLASSES = 10
 ERROR_RATE = 0.05
 SEED = 20
@@ -33,7 +35,8 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     images.mkdir(parents=True, exist_ok=True)
     # The package sorts the digits by class; shuffled names don't give a label away.
     order = np.random.default_rng(SEED).permutation(len(truth))
-    labels, votes = [("key", "label", "image")], [("key", "annotator", "labels")]
+    labels: Rows = [("key", "label", "image")]
+    votes: Rows = [("key", "annotator", "labels")]
     for number, index in enumerate(order.tolist()):
         key = f"digit-{number:04d}"
         Image.fromarray(pixels[index].reshape(28, 28).astype(np.uint8)).save(images / f"{key}.png")
@@ -51,7 +54,7 @@ def plant_errors(truth: NDArray[np.int64]) -> NDArray[np.int64]:
     return given
 
 
-def _write_csv(path: Path, rows: list[tuple[str, ...]]) -> Path:
+def _write_csv(path: Path, rows: Rows) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     return path

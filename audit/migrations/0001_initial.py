@@ -141,7 +141,6 @@ class Migration(migrations.Migration):
                 ('parameters', models.JSONField(blank=True, default=dict)),
                 ('card', models.JSONField(blank=True, default=dict, help_text="The expert's identity: weights, transform, versions.")),
                 ('sha256', models.CharField(blank=True, max_length=64)),
-                ('accuracy', models.FloatField(blank=True, null=True)),
                 ('error', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),

@@ -89,7 +89,7 @@ def store_dataset(
 
 def check_items(loaded: LoadedDataset, on_progress: Progress) -> Iterable[Checked]:
     """Yield the items in order, each image opened and decoded once."""
-    if loaded.kind != Dataset.Kind.IMAGE or loaded.root is None:
+    if loaded.kind != "image" or loaded.root is None:
         yield from (Checked(item) for item in loaded.items)
         return
     # Decoding releases the interpreter lock, so threads use every core.

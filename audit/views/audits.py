@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,14 +11,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRefresh
-from kombu.exceptions import OperationalError
 
 from audit.forms import NewAuditForm
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit, Project, Role, UnscorableItem, Worker
 from audit.services.audits import AuditRefusedError, cancel_audit, resume_audit, start_audit
 from audit.services.progress import expert_progress
-from audit.tasks import announce_work
 from audit.views.access import find_audit
 
 REASONS_SHOWN = 200
@@ -57,7 +54,6 @@ def audit_new(request: HttpRequest) -> HttpResponse:
         form = NewAuditForm(request.POST, user=request.user)
         audit = _start(form, request)
         if audit is not None:
-            wake_workers()
             return redirect("audit:audit_detail", audit.pk)
         return render(request, "audit/audit_new.html", _new_context(form), status=422)
     form = NewAuditForm(initial={"dataset": request.GET.get("dataset")}, user=request.user)
@@ -69,12 +65,6 @@ def audit_estimate(request: HttpRequest) -> HttpResponse:
     """Say what the audit would cost, for the form as far as it is filled in."""
     form = NewAuditForm(request.GET, user=request.user)
     return render(request, "audit/_estimate.html", {"estimate": form.estimate()})
-
-
-def wake_workers() -> None:
-    """Send the wake-ups now if the broker answers; the workers' own round sends them anyway."""
-    with suppress(OperationalError):
-        announce_work()
 
 
 def _start(form: NewAuditForm, request: HttpRequest) -> Audit | None:
@@ -137,7 +127,6 @@ def audit_resume(request: HttpRequest, pk: int) -> HttpResponse:
     """Take up a cancelled or failed audit where it stopped."""
     audit = find_audit(request, pk)
     if resume_audit(audit):
-        wake_workers()
         messages.success(request, "The audit goes on where it stopped.")
     else:
         messages.info(request, "There was nothing to resume.")

@@ -21,7 +21,7 @@ def redis() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def installation(tmp_path, postgresql_url, redis) -> Iterator[Installation]:
+def installation(tmp_path, postgresql_url, redis) -> Installation:
     """An installation with a database of its own on the test server."""
     name = f"engine_{tmp_path.name.replace('-', '_')[:40]}".lower()
     with psycopg.connect(postgresql_url, autocommit=True) as connection:
@@ -30,7 +30,7 @@ def installation(tmp_path, postgresql_url, redis) -> Iterator[Installation]:
     url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
     made = Installation(tmp_path / "home", database=url, redis=redis.connection_url)
     made.import_pictures()
-    yield made
+    return made
 
 
 def golden_hash(tmp_path) -> str:

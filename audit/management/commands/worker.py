@@ -30,11 +30,13 @@ def celery_child(queue: str, concurrency: int) -> Child:
     return Child(
         name=name,
         command=[
-            sys.executable, "-m", "celery", "-A", "audit.config.celery", "worker",
+            sys.executable, "-m", "celery", "--quiet", "-A", "audit.config.celery", "worker",
             "--queues", queue, "--concurrency", str(concurrency), "--pool", "prefork",
             "--hostname", f"{name}@%h", "--loglevel", "WARNING",
             "--without-gossip", "--without-mingle", "--without-heartbeat",
         ],
+        # Containers and newcomers run as root; what a task may do is bounded by JSON ids anyway.
+        environment={"PYTHONWARNINGS": "ignore:You're running the worker with superuser"},
     )  # fmt: skip
 
 
