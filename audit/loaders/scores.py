@@ -65,7 +65,7 @@ class LoadedScores:
         for start in range(0, self.n_items, chunk):
             rows: Any = slice(start, start + chunk)
             if self.order is not None:
-                pass
+                rows = self.order[rows]
             block = np.asarray(self.values[rows], dtype=np.float64)
             yield self._as_logits(block).astype(np.float32)
 
