@@ -31,14 +31,17 @@ def write_ticket(slot: ReviewSlot, annotator: User) -> str:
 
 
 def read_ticket(ticket: str, annotator: User) -> tuple[int, int]:
-    """Return the slot and the epoch that a ticket names; ValueError unless it is this person's."""
+    """Return the slot and the epoch that a ticket names.
+
+    ValueError when it is no ticket; PermissionError when it was given to somebody else.
+    """
     try:
         content = signing.Signer(salt=TICKET).unsign(ticket)
     except signing.BadSignature as error:
-        raise ValueError("not a ticket of this site") from error
+        raise ValueError("no valid ticket for this item") from error
     slot, epoch, holder = (int(part) for part in content.split("."))
     if holder != annotator.pk:
-        raise ValueError("this ticket was given to somebody else")
+        raise PermissionError("this item was given to somebody else")
     return slot, epoch
 
 

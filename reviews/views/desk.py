@@ -81,8 +81,10 @@ def judge(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         try:
             slot_id, epoch = leases.read_ticket(str(data.get("ticket")), annotator)
-        except ValueError as error:
+        except PermissionError as error:  # another person's outbox in this browser
             return JsonResponse({"error": str(error)}, status=403)
+        except ValueError as error:
+            return JsonResponse({"error": str(error)}, status=422)
         slots = sample.slots.select_related("sampled_item__item")
         earlier, slot = None, get_object_or_404(slots, pk=slot_id)
     form = AnswerForm(
