@@ -178,8 +178,12 @@ RECONCILE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_RECONCILE_SECONDS", default=5, minimum=1, maximum=600
 )
 # What the engine's parent calls again and again: wake-ups, and repairs after crashes.
-LABEL_AUDIT_ANNOUNCERS = ["audit.tasks.announce_work"]
-LABEL_AUDIT_RECONCILERS = ["audit.services.reconcile.reconcile"]
+LABEL_AUDIT_ANNOUNCERS = ["audit.tasks.announce_work", "reviews.tasks.announce_releases"]
+LABEL_AUDIT_RECONCILERS = [
+    "audit.services.reconcile.reconcile",
+    "reviews.services.releases.reconcile_releases",
+    "reviews.services.leases.reopen_expired",
+]
 # An item that an annotator holds returns to the queue after this long without a sign of life.
 LEASE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_LEASE_SECONDS", default=300, minimum=30, maximum=86_400
