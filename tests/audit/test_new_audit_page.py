@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from audit.models import Audit, Role, ScoreSet
+from audit.models import Audit, Chunk, Role, ScoreSet
 from tests.factories import make_dataset, make_member, make_project
 
 pytestmark = pytest.mark.django_db
@@ -31,14 +31,6 @@ def maintainer(dataset, client):
     return user
 
 
-@pytest.fixture
-def sent(monkeypatch):
-    """The wake-ups that views send, instead of messages to a broker."""
-    calls = []
-    monkeypatch.setattr("audit.views.audits.announce_work", lambda: calls.append("wake up"))
-    return calls
-
-
 def make_scores(dataset, expert):
     return ScoreSet.objects.create(
         dataset=dataset,
@@ -60,7 +52,7 @@ def test_the_form_starts_with_the_papers_defaults(client, dataset, maintainer):
     assert form["require_agreement"].value() in (None, False)
 
 
-def test_two_named_experts_start_an_audit_and_wake_a_worker(client, dataset, maintainer, sent):
+def test_two_named_experts_start_an_audit_and_leave_pending_work(client, dataset, maintainer):
     answer = client.post(
         NEW, DEFAULTS | {"dataset": dataset.pk, "other_experts": "stub:3-1\nstub:3-2", "seed": 7}
     )
@@ -69,12 +61,10 @@ def test_two_named_experts_start_an_audit_and_wake_a_worker(client, dataset, mai
     assert answer["Location"] == reverse("audit:audit_detail", args=[audit.pk])
     assert [expert.name for expert in audit.experts.all()] == ["stub:3-1", "stub:3-2"]
     assert (audit.seed, audit.n_bins, audit.created_by) == (7, 15, maintainer)
-    assert sent == ["wake up"]
+    assert Chunk.objects.pending().count() == 2
 
 
-def test_ready_scores_come_first_and_a_name_given_twice_counts_once(
-    client, dataset, maintainer, sent
-):
+def test_ready_scores_come_first_and_a_name_given_twice_counts_once(client, dataset, maintainer):
     ready = make_scores(dataset, "stub:3-9")
     fields = {"dataset": dataset.pk, "score_sets": [ready.pk]}
     client.post(NEW, DEFAULTS | fields | {"other_experts": "stub:3-9, stub:3-1"})
@@ -96,13 +86,12 @@ def test_ready_scores_come_first_and_a_name_given_twice_counts_once(
     ],
 )
 def test_what_cannot_be_audited_is_refused_beside_its_field(
-    client, dataset, maintainer, sent, changes, message
+    client, dataset, maintainer, changes, message
 ):
     answer = client.post(NEW, DEFAULTS | {"dataset": dataset.pk} | changes)
     assert answer.status_code == 422
     assert message in answer.content.decode()
     assert not Audit.objects.exists()
-    assert sent == []
 
 
 def test_what_was_filled_in_stands_after_a_refusal(client, dataset, maintainer):
@@ -112,20 +101,6 @@ def test_what_was_filled_in_stands_after_a_refusal(client, dataset, maintainer):
     assert 'value="9"' in page
     assert "checked" in page
     assert f'<option value="{dataset.pk}" selected' in page
-
-
-def test_a_broker_that_does_not_answer_does_not_lose_the_audit(
-    client, dataset, maintainer, monkeypatch
-):
-    from kombu.exceptions import OperationalError
-
-    def refuse() -> None:
-        raise OperationalError("no broker")
-
-    monkeypatch.setattr("audit.views.audits.announce_work", refuse)
-    fields = {"dataset": dataset.pk, "other_experts": "stub:3-1 stub:3-2"}
-    assert client.post(NEW, DEFAULTS | fields).status_code == 302
-    assert Audit.objects.count() == 1
 
 
 def test_the_estimate_counts_only_experts_that_have_no_scores(
