@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviews.views import curves, desk, home
+from reviews.views import curves, desk, home, releases
 
 app_name = "reviews"
 urlpatterns = [
@@ -14,6 +14,9 @@ urlpatterns = [
     path("audits/<int:pk>/curves/sample/", curves.draw_sample, name="draw_sample"),
     path("audits/<int:pk>/curves.json", curves.curves_data, name="curves_data"),
     path("audits/<int:pk>/curves.csv", curves.curves_csv, name="curves_csv"),
+    path("audits/<int:pk>/releases/", releases.releases, name="releases"),
+    path("audits/<int:pk>/releases/list/", releases.release_list, name="release_list"),
+    path("releases/<int:pk>/<str:name>", releases.release_file, name="release_file"),
     path("audits/<int:pk>/review/", desk.desk, name="desk"),
     path("audits/<int:pk>/review/lease/", desk.lease, name="lease"),
     path("audits/<int:pk>/review/judgments/", desk.judge, name="judge"),

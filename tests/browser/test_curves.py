@@ -1,44 +1,34 @@
-"""The curves page in a real browser: the k slider, both themes, downloads, accessibility."""
+"""The curves and release pages in a real browser: slider, themes, downloads, accessibility."""
 
+import itertools
 import re
-import shutil
 from xml.parsers import expat
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from audit.models import Role
-from reviews.models import Sample
-from tests.factories import PASSWORD, make_member
+from reviews.models import Release, Sample
+from reviews.services.releases import build_release
+from tests.factories import make_member
 from tests.reviews.situations import judge_truthfully, make_wide_audit
+from tests.reviews.test_releases import make_judged_audit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def page():
-    """A page of a fresh browser; console messages and errors fail the test."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("no chromium on this machine")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        problems = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda line: problems.append(line.text) if line.type == "error" else 0)
-        yield page
-        browser.close()
-        assert problems == []
+def audit():
+    return make_wide_audit(n_items=1500)
 
 
-def log_in(page, live_server, audit):
-    make_member(audit.dataset.project, Role.MAINTAINER, "maria")
-    page.goto(f"{live_server.url}/login/?next=/audits/{audit.pk}/curves/")
-    page.fill("[name=username]", "maria")
-    page.fill("[name=password]", PASSWORD)
-    page.click("main button[type=submit]")
+@pytest.fixture
+def page(make_page, audit):
+    """The curves page as a maintainer opens it, before a sample is drawn."""
+    page = make_page(make_member(audit.dataset.project, Role.MAINTAINER))
+    page.goto(f"/audits/{audit.pk}/curves/")
+    return page
 
 
 def serious_violations(page):
@@ -49,9 +39,7 @@ def serious_violations(page):
 SERIOUS = {"serious", "critical"}
 
 
-def test_from_drawing_a_sample_to_reading_what_one_k_means(page, live_server):
-    audit = make_wide_audit(n_items=1500)
-    log_in(page, live_server, audit)
+def test_from_drawing_a_sample_to_reading_what_one_k_means(page, audit):
     assert serious_violations(page) == []
     page.fill("[name=size]", "60")
     page.get_by_role("button", name="Draw the sample").click()
@@ -76,40 +64,45 @@ def test_from_drawing_a_sample_to_reading_what_one_k_means(page, live_server):
     expect(lines).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_no_serious_accessibility_problem_and_no_sideways_scrolling(
-    page, live_server, scheme, width
-):
-    audit = make_wide_audit(n_items=1500)
-    log_in(page, live_server, audit)
+def test_the_judged_page_is_accessible_in_both_themes_and_its_charts_can_be_saved(page):
     page.get_by_role("button", name="Draw the sample").click()
     expect(page.get_by_text("no verdict counts yet")).to_be_visible()
     judge_truthfully(Sample.objects.get())
-    page.set_viewport_size({"width": width, "height": 844})
-    page.emulate_media(color_scheme=scheme)
-    page.reload()
-    page.get_by_text("All points as a table").click()
-    page.get_by_text("The strata and how many").click()
-    expect(page.locator("[data-chart=curves] svg")).to_be_visible()
-    assert serious_violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for width, scheme in itertools.product((1440, 390), ("light", "dark")):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=scheme)
+        page.reload()
+        page.get_by_text("All points as a table").click()
+        page.get_by_text("The strata and how many").click()
+        expect(page.locator("[data-chart=curves] svg")).to_be_visible()
+        assert serious_violations(page) == [], (width, scheme)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
-
-@pytest.mark.parametrize("kind", ["PNG", "SVG", "CSV"])
-def test_the_chart_can_be_saved(page, live_server, kind):
-    audit = make_wide_audit(n_items=1500)
-    log_in(page, live_server, audit)
-    page.get_by_role("button", name="Draw the sample").click()
-    expect(page.get_by_text("no verdict counts yet")).to_be_visible()
-    judge_truthfully(Sample.objects.get())
-    page.reload()
     figure = page.locator("[data-chart=curves]")
+    for kind, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("CSV", b"method,set")):
+        with page.expect_download() as download:
+            figure.get_by_role("button", name=kind).click()
+        assert download.value.suggested_filename == f"curves.{kind.lower()}"
+        content = download.value.path().read_bytes()
+        assert content.startswith(start)
+        if kind == "SVG":
+            expat.ParserCreate().Parse(content, True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_release_is_ordered_watched_and_downloaded(make_page, scheme):
+    audit = make_judged_audit()
+    page = make_page(make_member(audit.dataset.project, Role.MAINTAINER), color_scheme=scheme)
+    page.goto(f"/audits/{audit.pk}/releases/")
+    expect(page.locator(".change-row")).to_have_count(3)
+    page.get_by_role("button", name="Build with the lenient policy").click()
+    expect(page.locator("#releases")).to_contain_text("waiting")
+    assert serious_violations(page) == []
+    build_release(Release.objects.get().pk)
+    expect(page.locator("#releases")).to_contain_text("ready")
     with page.expect_download() as download:
-        figure.get_by_role("button", name=kind).click()
-    path = download.value.path()
-    assert download.value.suggested_filename == f"curves.{kind.lower()}"
-    starts = {"PNG": b"\x89PNG", "SVG": b"<svg", "CSV": b"method,set"}
-    assert path.read_bytes().startswith(starts[kind])
-    if kind == "SVG":
-        expat.ParserCreate().Parse(path.read_bytes(), True)
+        page.get_by_role("link", name="labels.csv").click()
+    assert download.value.path().read_text().startswith("key,given_label,")
+    assert serious_violations(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

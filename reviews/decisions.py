@@ -1,0 +1,150 @@
+"""What a release does with each judged item: the votes on it, by one policy, as one decision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import Q
+
+from audit.models import Audit
+from reviews.models import Judgment, Verdict
+from reviews.truths import is_error_by, majority
+
+
+class Action(StrEnum):
+    """What happens to an item's label."""
+
+    KEPT = "kept"
+    RELABELLED = "relabelled"
+    LABEL_ADDED = "label_added"
+    EXCLUDED = "excluded"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class StandingVote:
+    """One person's newest verdict on one item."""
+
+    judgment: int
+    annotator: int
+    verdict: str
+    corrected_label: int | None
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one item. ``cleaned_label`` is None where the item is excluded."""
+
+    action: Action
+    verdict: str
+    cleaned_label: int | None
+    also_labels: tuple[int, ...] = ()
+    reason: str = ""
+    n_votes: int = 0
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the item leaves with another label than it came with."""
+        return self.action in {Action.RELABELLED, Action.LABEL_ADDED, Action.EXCLUDED}
+
+
+def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]]:
+    """Return the votes by item position as they stood when ``last_judgment`` was the newest."""
+    rows = (
+        Judgment.objects.filter(slot__sample__audit=audit, pk__lte=last_judgment)
+        .exclude(Q(superseded_by__isnull=False) & Q(superseded_by__pk__lte=last_judgment))
+        .exclude(verdict=Verdict.WITHDRAWN)
+        .order_by("pk")
+        .values_list(
+            "slot__sampled_item__item__position",
+            "pk",
+            "annotator_id",
+            "verdict",
+            "corrected_label",
+            "decided_at",
+        )
+    )
+    votes: dict[int, list[StandingVote]] = {}
+    for position, judgment, annotator, verdict, corrected_label, decided_at in rows.iterator(
+        chunk_size=5000
+    ):
+        vote = StandingVote(judgment, annotator, verdict, corrected_label, decided_at)
+        votes.setdefault(position, []).append(vote)
+    return votes
+
+
+def decide(given_label: int, votes: Sequence[StandingVote], policy: str) -> Decision:
+    """Return the decision by strict majority of the votes that are sure.
+
+    An error with a class that most of its error votes name is relabelled; one that is mostly
+    called multi-object keeps its label and gains the named classes; one without an agreed class
+    is excluded. A tie, or nobody sure, leaves the item undecided with its given label.
+    """
+    calls = [is_error_by(vote.verdict, policy) for vote in votes]
+    is_error = majority(calls)
+    if is_error is None:
+        reason = "tie" if any(call is not None for call in calls) else "unsure"
+        return Decision(
+            Action.UNDECIDED, Verdict.UNSURE, given_label, reason=reason, n_votes=len(votes)
+        )
+    side = [vote for vote, call in zip(votes, calls, strict=True) if call is is_error]
+    verdict = _most_common_verdict(side)
+    if not is_error:
+        return Decision(Action.KEPT, verdict, given_label, n_votes=len(votes))
+    if verdict == Verdict.MULTI_OBJECT:
+        return _add_labels(given_label, side, len(votes))
+    named = _agreed_labels(side, given_label)
+    if not named:
+        return Decision(
+            Action.EXCLUDED, verdict, None, reason="no agreed class", n_votes=len(votes)
+        )
+    return Decision(Action.RELABELLED, verdict, named[0], n_votes=len(votes))
+
+
+def _add_labels(given_label: int, side: Sequence[StandingVote], n_votes: int) -> Decision:
+    """Return the decision on an item that shows its given label and something else."""
+    several = [vote for vote in side if vote.verdict == Verdict.MULTI_OBJECT]
+    also = _agreed_labels(several, given_label)
+    return Decision(
+        Action.LABEL_ADDED if also else Action.KEPT,
+        Verdict.MULTI_OBJECT,
+        given_label,
+        also,
+        reason="" if also else "no agreed class to add",
+        n_votes=n_votes,
+    )
+
+
+def _agreed_labels(votes: Sequence[StandingVote], given_label: int) -> tuple[int, ...]:
+    """Return the class that more than half of the votes name, other than the given one."""
+    named = Counter(vote.corrected_label for vote in votes)
+    return tuple(
+        label
+        for label, n_votes in named.items()
+        if label is not None and label != given_label and 2 * n_votes > len(votes)
+    )
+
+
+def _most_common_verdict(votes: Iterable[StandingVote]) -> str:
+    """Return the verdict given most often; on a tie the one listed first."""
+    counts = Counter(vote.verdict for vote in votes)
+    return min(counts, key=lambda verdict: (-counts[verdict], Verdict.values.index(verdict)))
+
+
+def decide_all(
+    audit: Audit, policy: str, votes: dict[int, list[StandingVote]]
+) -> dict[int, Decision]:
+    """Return the decision on every judged item, by position, in the data set's order."""
+    given = dict(
+        audit.dataset.items.filter(sampled__sample__audit=audit).values_list(
+            "position", "given_label"
+        )
+    )
+    return {
+        position: decide(given[position], votes[position], policy) for position in sorted(votes)
+    }

@@ -1,0 +1,38 @@
+"""Write an audit's cleaned labels to a folder, with the votes behind them and a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from audit.management.base import AuditCommand, find_audit
+from reviews.models import Policy
+from reviews.release_files import ReleaseFolderError, export_release
+from reviews.reports import last_judgment
+
+
+class Command(AuditCommand):
+    help = "Export the cleaned labels of an audit; the same judgments give the same bytes."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("audit", type=int, help="The audit's number.")
+        parser.add_argument("--out", type=Path, required=True, help="A new or empty folder.")
+        parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
+        parser.add_argument("--format", choices=["csv"], default="csv")
+
+    def handle(self, **options: Any) -> None:
+        audit = find_audit(options["audit"])
+        if not audit.is_ready:
+            raise CommandError(f"{audit} is {audit.state}; an export needs a ready audit")
+        folder: Path = options["out"]
+        try:
+            manifest = export_release(audit, options["policy"], last_judgment(audit), folder)
+        except ReleaseFolderError as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{folder} can't be written: {error.strerror}") from error
+        counts = ", ".join(f"{n:,} {name}" for name, n in manifest["counts"].items())
+        document = {"folder": str(folder), **manifest}
+        self.emit(options, document, f"{folder}: {counts.replace('_', ' ')}")
