@@ -308,8 +308,7 @@
   root.addEventListener("change", (event) => {
     if (event.target.name !== "corrected") return;
     chosen.set(openItem().slot, event.target.value === "" ? null : Number(event.target.value));
-    const label = candidatesOf(openItem()).find((one) => one.index === chosenIn(openItem()));
-    view.part("consequence").textContent = label ? label.name : "no class";
+    view.consequence(candidatesOf(openItem()).find((one) => one.index === chosenIn(openItem())));
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !guide.hidden && !document.querySelector("dialog[open]")) guide.hidden = true;

@@ -32,12 +32,17 @@ class DeskView {
     document.getElementById("candidate-none").checked = chosen === null;
     this.part("past").hidden = !past;
     if (past) this.part("past-words").textContent = describe(past);
-    const label = candidates.find((one) => one.index === chosen);
-    this.part("consequence").textContent = label ? label.name : "no class";
+    this.consequence(candidates.find((one) => one.index === chosen));
     for (const button of this.root.querySelectorAll("[data-verdict]")) {
       if (past) button.setAttribute("aria-pressed", String(button.dataset.verdict === past.verdict));
       else button.removeAttribute("aria-pressed");
     }
+  }
+
+  consequence(one) {
+    const name = document.createElement("strong");
+    name.textContent = one?.name;
+    this.part("consequence").replaceChildren(...(one ? ["right class: ", name] : ["right class not given"]));
   }
 
   #candidate(one, number, chosen, agreed) {
