@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from tests.servers import django_db_modify_db_settings, erasable_judgments, post
 
 __all__ = ["django_db_modify_db_settings", "erasable_judgments", "fresh_home", "postgresql_url"]
 
-os.environ["LABEL_AUDIT_HOME"] = tempfile.mkdtemp(prefix="label-audit-test-")
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # synchronous Playwright runs a loop
 
 

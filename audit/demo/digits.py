@@ -15,8 +15,8 @@ N_CLASSES = 10
 ERROR_RATE = 0.05
 SEED = 20
 NOTICE = (
-    "Demonstration: 5 % of these labels are wrong on purpose, and both experts were trained here "
-    "in under a minute, each fold on the other half of these very labels."
+    "Demonstration: 5 % of these labels are wrong on purpose, "
+    "and both experts were trained here on the spot."
 )
 
 
