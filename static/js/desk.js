@@ -195,7 +195,10 @@
       if (!known.has(item.slot)) queue.push(item);
     }
     if (!queue.length) [queue, later] = [later, []];
-    isEmpty = !queue.length;
+    // Items we have judged come back while their verdicts are on the way: ask again after them.
+    const isEarly = !queue.length && (answer.data.items.length > 0 || outbox.entries.length > 0);
+    isEmpty = !queue.length && !isEarly;
+    if (isEarly) setTimeout(refill, 500);
     view.elsewhere(answer.data.elsewhere);
     if (openItem() !== wasOpen || !wasOpen) show();
     else picture.prefetch(queue.slice(0, AHEAD + 1).map((item) => item.image));

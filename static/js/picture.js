@@ -26,10 +26,8 @@ class Picture extends EventTarget {
       pane.classList.toggle("is-closer", closer);
       this.#zoom.setOptions({ touchAction: closer ? "none" : "pan-y", cursor: closer ? "grab" : "default" });
     });
-    pane.querySelector("[data-retry]").addEventListener("click", () => {
-      this.#loaded.delete(this.#shown);
-      this.show(this.#shown);
-    });
+    pane.querySelector("[data-retry]").addEventListener("click", () => this.show(this.#shown));
+    addEventListener("online", () => pane.dataset.state === "failed" && this.show(this.#shown));
   }
 
   // Fetches and decodes without showing; keeps what may be wanted again.

@@ -200,6 +200,22 @@ def test_verdicts_given_offline_wait_and_are_sent_in_order_once(make_page):
     ]  # fmt: skip
 
 
+def test_ten_items_judged_offline_are_not_taken_for_the_end(make_page):
+    audit = make_audit()
+    page = make_page(annotator_of(audit))
+    page.expected_errors.append("ERR_INTERNET_DISCONNECTED")
+    open_desk(page, audit)
+    page.wait_for_timeout(500)  # pictures ahead are here
+    page.context.set_offline(True)
+    press(page, "qqqqqq")
+    page.wait_for_timeout(EYES)
+    page.context.set_offline(False)
+    press(page, "wwwwww")
+    wait_until_saved(page)
+    expect(page.get_by_role("heading", name="Nothing left for you")).to_be_hidden()
+    assert verdicts() == ["label_correct"] * 6 + ["wrong_label"] * 6
+
+
 def test_unsent_verdicts_survive_a_reload(make_page):
     audit = make_audit()
     page = make_page(annotator_of(audit))
