@@ -1,0 +1,128 @@
+"""What a cascade is worth on the test half: gap recovered, best point, and their uncertainty.
+
+Nothing here chooses anything on the items it measures; what ``choose_k`` finds on the validation
+half is measured on the test half (Sections 3.2 and 3.3, Appendix A.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binom
+
+from scoring.arrays import Floats, as_mask
+from scoring.cascade import as_outcomes, cascade_curve, count_levels, curve_of_counts
+
+SIGNIFICANCE = 0.05
+N_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Apgr:
+    """Average performance gap recovered, with its bootstrap interval (Appendix A.1).
+
+    Where ``undefined`` gives a reason there is no number.
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    undefined: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedPoint:
+    """One cascade beside the better of its two models, on the same items.
+
+    ``p_value``: McNemar's exact test of their accuracies, two-sided.
+    """
+
+    small_ratio: float
+    accuracy: float
+    p_value: float
+
+
+def measure_apgr(
+    level: ArrayLike,
+    small_correct: ArrayLike,
+    large_correct: ArrayLike,
+    n_levels: int | None = None,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> Apgr:
+    """Return the APGR of a cascade on the test half, and the interval its items leave.
+
+    Arrays as in ``cascade_curve``. The interval is a percentile bootstrap over test items, both
+    models' answers to an item staying together; the routing table is taken as it is. Undefined
+    where McNemar's exact test finds no gap at 5 %, or finds the large model to be the worse one.
+    """
+    counts = count_levels(level, small_correct, large_correct, n_levels)
+    small, large = as_outcomes(small_correct, large_correct)
+    gap, p_value = float(large.mean() - small.mean()), mcnemar_exact(small, large)
+    if p_value >= SIGNIFICANCE or gap < 0:
+        found = "within noise" if p_value >= SIGNIFICANCE else "the large model is the worse one"
+        return Apgr(
+            None,
+            None,
+            None,
+            f"{found}: accuracy {large.mean():.4f} (large) and {small.mean():.4f} (small), "
+            f"McNemar p = {p_value:.2g}",
+        )
+    n_items = int(counts.sum())
+    drawn = rng.multinomial(n_items, counts.ravel() / n_items, size=N_RESAMPLES)
+    values = _apgr_of(*curve_of_counts(drawn.reshape(N_RESAMPLES, *counts.shape)))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Apgr(float(_apgr_of(*curve_of_counts(counts))), float(low), float(high))
+
+
+def choose_k(
+    level: ArrayLike,
+    small_correct: ArrayLike,
+    large_correct: ArrayLike,
+    n_levels: int | None = None,
+) -> int:
+    """Return the k of the highest accuracy, the cheapest one on ties: for the validation half."""
+    accuracy = cascade_curve(level, small_correct, large_correct, n_levels).accuracy
+    return int(np.flatnonzero(accuracy == accuracy.max())[-1])
+
+
+def measure_point(
+    use_small: ArrayLike, small_correct: ArrayLike, large_correct: ArrayLike
+) -> PairedPoint:
+    """Return a cascade's accuracy on the test half and the paired test against the better model.
+
+    All arrays are booleans (n_items,). ``use_small`` has to be fixed before the test half is
+    looked at (``choose_k`` on the validation half): the best of many k would test too well. The
+    better model is the better one on these very items, which leans against the cascade.
+    """
+    small, large = as_outcomes(small_correct, large_correct)
+    chosen = as_mask(use_small, small.size, "use_small")
+    cascade = np.where(chosen, small, large)
+    better = small if small.mean() > large.mean() else large
+    return PairedPoint(float(chosen.mean()), float(cascade.mean()), mcnemar_exact(cascade, better))
+
+
+def mcnemar_exact(first_correct: ArrayLike, second_correct: ArrayLike) -> float:
+    """Return the two-sided p-value of McNemar's exact test for paired outcomes, (n_items,).
+
+    Among the items only one of the two gets right, either is as likely under the hypothesis.
+    """
+    first, second = as_outcomes(first_correct, second_correct)
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    tail = binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)
+    return float(min(1.0, 2 * tail))
+
+
+def _apgr_of(small_ratio: Floats, accuracy: Floats) -> Floats:
+    """Return the APGR of many curves at once, (...,): 1/2 + (area above the line) / gap."""
+    weak, strong = accuracy[..., -1], accuracy[..., 0]
+    area = np.trapezoid(accuracy, small_ratio, axis=-1)
+    gap = strong - weak
+    # A resample without a gap recovers anything; that it occurs widens the interval to infinity.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = (area - (weak + strong) / 2) / gap
+    return 0.5 + np.where(gap > 0, excess, np.inf)
