@@ -155,8 +155,6 @@ NPM_FILES = {
     "npm/echarts.js": "echarts/dist/echarts.min.js",
     "npm/htmx.js": "htmx.org/dist/htmx.min.js",
     "npm/panzoom.js": "@panzoom/panzoom/dist/panzoom.min.js",
-    "npm/tinykeys.js": "tinykeys/dist/tinykeys.umd.js",
-    "npm/tinykeys.umd.js.map": "tinykeys/dist/tinykeys.umd.js.map",
 }
 NPM_ROOT = BASE_DIR / "node_modules"
 STORAGES = {
