@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -32,11 +32,6 @@ def membership(prefix: str, user: Person, at_least: Role | int) -> Q:
     """Return the condition "user has at least this role in the project at `prefix`"."""
     path = f"{prefix}__memberships" if prefix else "memberships"
     return Q(**{f"{path}__user": user.pk, f"{path}__role__gte": int(at_least)})
-
-
-def silent_for(seconds: float) -> Q:
-    """Return the condition "claimed, and without a sign of life for this long"."""
-    return Q(last_sign__lt=Now() - timedelta(seconds=seconds))
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -81,13 +76,6 @@ class ChunkQuerySet(models.QuerySet["Chunk"]):
         """Pending chunks whose wake-up is recent enough to be on its way."""
         recent = Now() - timedelta(seconds=2 * settings.CLAIM_SECONDS)
         return self.pending().filter(announced_at__gte=recent)
-
-    def silent(self, seconds: float) -> ChunkQuerySet:
-        """Running chunks whose worker has given no sign of life for this long."""
-        running: ChunkQuerySet = self.filter(work="running").annotate(
-            last_sign=Coalesce("heartbeat_at", "claimed_at")
-        )
-        return running.filter(silent_for(seconds))
 
     def unfinished(self) -> ChunkQuerySet:
         return self.exclude(work="done")

@@ -20,7 +20,6 @@ from scoring.experts.base import ExpertRefused, ImageExpert, UnknownExpertError
 from scoring.experts.registry import load_expert
 
 logger = logging.getLogger(__name__)
-MAX_ATTEMPTS = 3
 
 
 @lru_cache(maxsize=2)
@@ -124,7 +123,7 @@ def give_up_attempt(chunk: Chunk, reason: str, *, killed: bool) -> None:
     becomes unscorable and the rest goes on. An expert that raises on two chunks in a row and
     never finished one is to blame itself: its score set fails.
     """
-    if chunk.attempts < MAX_ATTEMPTS:
+    if chunk.attempts < claims.MAX_ATTEMPTS:
         claims.put_back(chunk, chunk.epoch, reason)
     elif not killed and _never_worked(chunk):
         if claims.fail(chunk, chunk.epoch, reason):

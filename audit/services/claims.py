@@ -11,16 +11,19 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce, Now
 
 from audit.models import Claimable
 
 MAX_ERROR_LENGTH = 2000
+MAX_ATTEMPTS = 3
+Work = TypeVar("Work", bound=Claimable)
 
 
 class ClaimLostError(RuntimeError):
@@ -83,6 +86,47 @@ def put_back(row: Claimable, epoch: int, error: str) -> bool:
         )
         == 1
     )
+
+
+def abandoned(rows: QuerySet[Work]) -> list[Work]:
+    """Return the running ones of `rows` whose worker is dead.
+
+    Dead is who gave no sign of life for CLAIM_SECONDS, counted from the claim where there never
+    was a heartbeat, and at once a process of this very host that no longer exists.
+    """
+    running = rows.filter(work=Claimable.Work.RUNNING)
+    too_long_ago = Now() - timedelta(seconds=settings.CLAIM_SECONDS)
+    silent = set(
+        running.annotate(last_sign=Coalesce("heartbeat_at", "claimed_at"))
+        .filter(last_sign__lt=too_long_ago)
+        .values_list("pk", flat=True)
+    )
+    return [row for row in running if row.pk in silent or is_dead_here(row.owner)]
+
+
+def is_dead_here(owner: str) -> bool:
+    """Whether `owner` names a process of this host that no longer exists."""
+    host, _, pid = owner.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def retry_or_fail(row: Claimable, reason: str) -> bool:
+    """Return abandoned work to the pending ones, or give it up after MAX_ATTEMPTS.
+
+    True when it is given up.
+    """
+    if row.attempts < MAX_ATTEMPTS:
+        put_back(row, row.epoch, reason)
+        return False
+    return fail(row, row.epoch, reason)
 
 
 @contextmanager

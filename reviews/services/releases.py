@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import logging
 import shutil
-from datetime import timedelta
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Max
-from django.db.models.functions import Coalesce, Now
 
-from audit.models import Audit, Claimable
+from audit.models import Audit
 from audit.services import claims
-from audit.services.reconcile import is_dead_here
 from reviews.models import Policy, Release
 from reviews.release_files import publish_release, release_folder
 from reviews.reports import last_judgment
 
 logger = logging.getLogger(__name__)
-MAX_ATTEMPTS = 3
 
 
 class ReleaseRefusedError(ValueError):
@@ -73,18 +68,7 @@ def build_release(release_id: int) -> bool:
 
 def reconcile_releases() -> int:
     """Return builds of dead workers to the pending ones; give up after three. Return how many."""
-    running = Release.objects.filter(work=Claimable.Work.RUNNING)
-    too_long = Now() - timedelta(seconds=settings.CLAIM_SECONDS)
-    silent = set(
-        running.annotate(last_sign=Coalesce("heartbeat_at", "claimed_at"))
-        .filter(last_sign__lt=too_long)
-        .values_list("pk", flat=True)
-    )
-    n_taken = 0
-    for release in running:
-        if release.pk not in silent and not is_dead_here(release.owner):
-            continue
-        reason = f"worker {release.owner} died or fell silent"
-        give_up = claims.fail if release.attempts >= MAX_ATTEMPTS else claims.put_back
-        n_taken += give_up(release, release.epoch, reason)
-    return n_taken
+    lost = claims.abandoned(Release.objects.all())
+    for release in lost:
+        claims.retry_or_fail(release, f"worker {release.owner} died or fell silent")
+    return len(lost)

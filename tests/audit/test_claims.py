@@ -11,7 +11,6 @@ from django.db.models.functions import Now
 
 from audit.models import Chunk, ScoreSet
 from audit.services import claims
-from audit.services.reconcile import is_dead_here, silent_chunks
 from tests.factories import make_dataset
 
 pytestmark = pytest.mark.django_db
@@ -70,18 +69,18 @@ def test_a_heartbeat_keeps_the_claim_and_notices_its_loss(settings):
 def test_silence_counts_from_the_claim_where_there_never_was_a_heartbeat(settings):
     chunk = make_chunk()
     claims.claim(chunk, "elsewhere:1")
-    assert silent_chunks() == []
+    assert claims.abandoned(Chunk.objects.all()) == []
     Chunk.objects.update(claimed_at=Now() - timedelta(seconds=settings.CLAIM_SECONDS + 1))
-    assert [each.pk for each in silent_chunks()] == [chunk.pk]
+    assert [each.pk for each in claims.abandoned(Chunk.objects.all())] == [chunk.pk]
 
 
 def test_a_process_of_this_host_that_is_gone_is_dead_at_once():
     mine = claims.owner_name()
     host = mine.rpartition(":")[0]
-    assert not is_dead_here(mine)
-    assert is_dead_here(f"{host}:{2**22 + 1}")
-    assert not is_dead_here(f"another-host:{2**22 + 1}")
-    assert not is_dead_here("")
+    assert not claims.is_dead_here(mine)
+    assert claims.is_dead_here(f"{host}:{2**22 + 1}")
+    assert not claims.is_dead_here(f"another-host:{2**22 + 1}")
+    assert not claims.is_dead_here("")
 
 
 def test_times_are_the_databases():
