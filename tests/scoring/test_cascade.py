@@ -214,6 +214,11 @@ def test_two_alike_models_that_fail_apart_are_better_together_and_the_test_says_
     assert alone.p_value == 1.0
 
 
+def test_a_cascade_is_tested_against_the_better_model_even_if_that_is_the_small_one():
+    small, large = np.arange(100) < 90, np.arange(100) < 50
+    assert measure_point(np.ones(100, dtype=bool), small, large).p_value == 1.0
+
+
 @pytest.mark.parametrize(
     ("level", "small", "large", "message"),
     [
