@@ -48,8 +48,7 @@ class LeftOut:
 @require_http_methods(["GET", "POST"])
 def audit_new(request: HttpRequest) -> HttpResponse:
     """Show the form; a valid one starts the audit and leads to its page."""
-    if not Project.objects.open_to(request.user, at_least=Role.MAINTAINER).exists():
-        raise Http404("only maintainers start audits")
+    require_maintainer(request)
     if request.method == "POST":
         form = NewAuditForm(request.POST, user=request.user)
         audit = _start(form, request)
@@ -63,8 +62,15 @@ def audit_new(request: HttpRequest) -> HttpResponse:
 @require_GET
 def audit_estimate(request: HttpRequest) -> HttpResponse:
     """Say what the audit would cost, for the form as far as it is filled in."""
+    require_maintainer(request)
     form = NewAuditForm(request.GET, user=request.user)
     return render(request, "audit/_estimate.html", {"estimate": form.estimate()})
+
+
+def require_maintainer(request: HttpRequest) -> None:
+    """Answer 404 to whoever is no maintainer anywhere."""
+    if not Project.objects.open_to(request.user, at_least=Role.MAINTAINER).exists():
+        raise Http404("only maintainers start audits")
 
 
 def _start(form: NewAuditForm, request: HttpRequest) -> Audit | None:
