@@ -1,0 +1,116 @@
+"""The labels that models are measured on: given, cleaned by an audit, or by outside votes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audit.models import Audit, Dataset
+from reviews.decisions import decide_all, load_votes
+from reviews.models import Vote, VoteSource
+from reviews.reports import last_judgment
+from reviews.truths import is_error_by, majority
+from scoring.arrays import Ints, Mask
+
+GIVEN = "given"
+CLEANED = "cleaned:"
+VOTES = "votes:"
+
+
+class UnknownLabelsError(ValueError):
+    """There are no labels by that name; the message says what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationLabels:
+    """The classes that hold for each item, in item order; none where the item is left out.
+
+    ``flagged_by``: experts whose flags went into the labels. ``notes``: what has to stand beside
+    every figure measured on them.
+    """
+
+    holding: Sequence[frozenset[int]]
+    flagged_by: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> Mask:
+        """Which items are measured on, shape (n_items,)."""
+        return np.array([bool(classes) for classes in self.holding], dtype=np.bool_)
+
+    def is_right(self, answers: Ints) -> Mask:
+        """Return whether each answer (n_items,) is a class that holds."""
+        pairs = zip(answers.tolist(), self.holding, strict=True)
+        return np.array([answer in classes for answer, classes in pairs], dtype=np.bool_)
+
+
+def load_labels(dataset: Dataset, given_labels: Ints, name: str, policy: str) -> EvaluationLabels:
+    """Return the labels called ``given``, ``cleaned:AUDIT`` or ``votes:NAME``."""
+    given = [frozenset({label}) for label in given_labels.tolist()]
+    if name == GIVEN:
+        return EvaluationLabels(given)
+    if name.startswith(CLEANED):
+        return _cleaned_labels(dataset, given, name.removeprefix(CLEANED), policy)
+    if name.startswith(VOTES):
+        return _voted_labels(dataset, len(given), name.removeprefix(VOTES), policy)
+    raise UnknownLabelsError(f"labels must be given, cleaned:AUDIT or votes:NAME, got {name!r}")
+
+
+def _cleaned_labels(
+    dataset: Dataset, given: Sequence[frozenset[int]], number: str, policy: str
+) -> EvaluationLabels:
+    """Return the given labels after the decisions on the judged items; excluded ones have none."""
+    audit = Audit.objects.filter(pk=int(number) if number.isdecimal() else 0).first()
+    if audit is None or audit.dataset_id != dataset.pk:
+        there = dataset.audits.order_by("pk").values_list("pk", flat=True)
+        known = ", ".join(f"{CLEANED}{pk}" for pk in there)
+        raise UnknownLabelsError(f"{dataset} has no audit {number!r}; there are: {known or 'none'}")
+    decisions = decide_all(audit, policy, load_votes(audit, last_judgment(audit)))
+    holding = list(given)
+    for position, decision in decisions.items():
+        label = decision.cleaned_label
+        holding[position] = (
+            frozenset() if label is None else frozenset({label, *decision.also_labels})
+        )
+    n_changed = sum(decision.is_change for decision in decisions.values())
+    experts = audit.experts.values_list("score_set__expert", flat=True)
+    note = f"{len(decisions):,} items judged, {n_changed:,} labels changed, by the {policy} policy"
+    return EvaluationLabels(holding, frozenset(experts), (note,))
+
+
+def _voted_labels(dataset: Dataset, n_items: int, name: str, policy: str) -> EvaluationLabels:
+    """Return the classes that most annotators of an outside source name for each item.
+
+    A verdict that the given label is right names it; one that it is wrong names no class.
+    """
+    source = VoteSource.objects.filter(dataset=dataset, name=name).first()
+    if source is None:
+        there = dataset.vote_sources.order_by("name").values_list("name", flat=True)
+        known = ", ".join(f"{VOTES}{each}" for each in there)
+        raise UnknownLabelsError(f"{dataset} has no votes {name!r}; there are: {known or 'none'}")
+    named: defaultdict[int, list[list[int]]] = defaultdict(list)
+    called_errors: defaultdict[int, list[bool | None]] = defaultdict(list)
+    given: dict[int, int] = {}
+    rows = Vote.objects.filter(source=source).order_by()
+    columns = rows.values_list("item__position", "item__given_label", "labels", "verdict")
+    for position, label, labels, verdict in columns.iterator(chunk_size=10_000):
+        if labels is None:
+            given[position] = label
+            called_errors[position].append(is_error_by(verdict, policy))
+        else:
+            named[position].append(labels)
+    holding = [frozenset[int]()] * n_items
+    for position, lists in named.items():
+        counts = Counter(label for labels in lists for label in set(labels))
+        holding[position] = frozenset(
+            label for label, count in counts.items() if 2 * count > len(lists)
+        )
+    for position, calls in called_errors.items():
+        if majority(calls) is False:
+            holding[position] = frozenset({given[position]})
+    n_known = sum(bool(classes) for classes in holding)
+    note = f"{n_known:,} of {n_items:,} items have a class that most annotators name"
+    return EvaluationLabels(holding, frozenset(), (note,))

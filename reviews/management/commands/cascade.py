@@ -1,0 +1,106 @@
+"""Two experts as one: the small one answers what it can, the large one the rest."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from audit.management.base import AuditCommand, find_dataset
+from audit.score_store import ScoreStoreError
+from reviews.cascades import CascadeRefusedError, Order, describe_cascade
+from reviews.evaluation_labels import GIVEN, UnknownLabelsError
+from reviews.models import Policy
+from scoring.expert_answers import ANSWER_CALIBRATORS
+
+SWEPT = ("CC", "UC", "RC", "MF")
+NAMES = {
+    "CC": "calibrated advantage",
+    "UC": "raw advantage",
+    "RC": "random",
+    "MF": "learned (matrix factorisation)",
+    "oracle": "best possible",
+}
+
+
+class Command(AuditCommand):
+    help = "Measure a cascade of two scored experts on the half of the items it wasn't fitted on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("dataset")
+        parser.add_argument("--small", required=True, metavar="EXPERT")
+        parser.add_argument("--large", required=True, metavar="EXPERT")
+        parser.add_argument("--calibrator", choices=ANSWER_CALIBRATORS, default="temperature")
+        parser.add_argument("--bins", type=int, default=15)
+        parser.add_argument(
+            "--labels", default=GIVEN, metavar="NAME", help="given, cleaned:AUDIT or votes:NAME"
+        )
+        parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--test-dataset",
+            metavar="DATASET",
+            help="Fit on the first data set as ever, measure on all of this one.",
+        )
+
+    def handle(self, **options: Any) -> None:
+        if options["bins"] < 1:
+            raise CommandError(f"the number of bins must be at least 1, got {options['bins']}")
+        elsewhere = options["test_dataset"]
+        order = Order(
+            small=options["small"],
+            large=options["large"],
+            calibrator=options["calibrator"],
+            n_bins=options["bins"],
+            labels=options["labels"],
+            policy=options["policy"],
+            seed=options["seed"],
+        )
+        try:
+            document = describe_cascade(
+                find_dataset(options["dataset"]),
+                order,
+                find_dataset(elsewhere) if elsewhere else None,
+            )
+        except (CascadeRefusedError, UnknownLabelsError, ScoreStoreError) as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self.emit(options, document, write_cascade(document))
+
+
+def write_cascade(document: dict[str, Any]) -> str:
+    """Return the figures as lines for people: warnings first, then models, routers and curves."""
+    settings, models, best = document["settings"], document["models"], document["best"]
+    lines = [f"warning: {each}" for each in document["warnings"]]
+    lines += [f"note: {each}" for each in document["notes"]]
+    lines.append(
+        f"{document['items']['validation']:,} items to fit on, {document['items']['test']:,} to "
+        f"measure on; labels: {settings['labels']}, calibrator: {settings['calibrator']}, "
+        f"{settings['bins']} bins"
+    )
+    lines.append(
+        f"accuracy: {models['small']:.4f} ({settings['small']}, small), "
+        f"{models['large']:.4f} ({settings['large']}, large)"
+    )
+    lines.append(
+        f"best cascade, chosen on the fitting half: {best['accuracy']:.4f} with "
+        f"{best['small_ratio']:.1%} answered by the small model, "
+        f"p = {best['p_value']:.2g} against the better model alone"
+    )
+    lines += ["", "average performance gap recovered (random: 0.5)"]
+    for name, apgr in document["apgr"].items():
+        if "undefined" in apgr:
+            lines.append(f"  {name:<6}  undefined: {apgr['undefined']}")
+        else:
+            limits = f"[{apgr['low']:.4f}, {apgr['high']:.4f}]"
+            lines.append(f"  {name:<6}  {apgr['estimate']:.4f} {limits}  {NAMES[name]}")
+    lines += ["", "share answered by the small model, and accuracy"]
+    lines.append("   k  " + "  ".join(f"{name:^15}" for name in SWEPT))
+    curves = [document["curves"][name] for name in SWEPT]
+    for k, points in enumerate(zip_longest(*curves)):
+        cells = [
+            f"{point['small_ratio']:6.1%}  {point['accuracy']:.4f} " if point else " " * 15
+            for point in points
+        ]
+        lines.append(f"{k:>4}  " + "  ".join(cells).rstrip())
+    return "\n".join(lines)

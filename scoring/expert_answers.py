@@ -1,0 +1,103 @@
+"""One expert's answer to every item, with a calibrator fitted on one half of the items alone.
+
+A cascade needs no cross-fitting: it is fitted on the validation half and measured on the other,
+or on another data set (Sections 3.2 and 3.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scoring.arrays import NOT_SCORED, Floats, Ints, Mask, Rows, as_mask, as_rows, row_chunks
+from scoring.calibration import Calibrator, HistogramBinner, PlattScaler, TemperatureScaler
+from scoring.confidence import score_items
+
+AnswerCalibrator: TypeAlias = Literal["temperature", "platt", "histogram", "none"]
+ANSWER_CALIBRATORS: tuple[AnswerCalibrator, ...] = get_args(AnswerCalibrator)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertAnswers:
+    """What an expert answers and how sure it is; all arrays have shape (n_items,).
+
+    ``top1``: the class answered, -1 where not scored; ``top_logit``: its logit; ``raw``: its
+    probability before, ``confidence`` after calibration. All but ``top1`` are NaN where not scored.
+    """
+
+    top1: Ints
+    top_logit: Floats
+    raw: Floats
+    confidence: Floats
+    calibrator: Calibrator | None
+
+    @property
+    def valid(self) -> Mask:
+        """Which items this expert scored."""
+        scored: Mask = self.top1 != NOT_SCORED
+        return scored
+
+
+def fit_answers(
+    logits: Rows | ArrayLike,
+    given_labels: ArrayLike,
+    fit_on: ArrayLike,
+    calibrator: AnswerCalibrator = "temperature",
+    n_bins: int = 15,
+) -> ExpertAnswers:
+    """Fit ``calibrator`` on the items in ``fit_on`` (n_items,) and answer all items.
+
+    ``logits`` (n_items, n_classes) is streamed; ``given_labels`` (n_items,) are class indices.
+    Platt's line starts from the answer's logit, histogram bins (``n_bins``) from its raw
+    probability. Raises ``Degenerate``.
+    """
+    if calibrator not in ANSWER_CALIBRATORS:
+        raise ValueError(f"calibrator must be one of {ANSWER_CALIBRATORS}, got {calibrator!r}")
+    labels = np.asarray(given_labels)
+    raw = answer_items(logits, None)
+    half = as_mask(fit_on, raw.top1.size, "fit_on") & raw.valid
+    correct = raw.top1[half] == labels[half]
+    if calibrator == "none":
+        return raw
+    if calibrator == "temperature":
+        return answer_items(logits, TemperatureScaler.fit(logits, labels, valid=half))
+    if calibrator == "platt":
+        return _recalibrated(raw, PlattScaler.fit(raw.top_logit[half], correct))
+    return _recalibrated(raw, HistogramBinner.fit(raw.raw[half], correct, n_bins))
+
+
+def answer_items(logits: Rows | ArrayLike, calibrator: Calibrator | None) -> ExpertAnswers:
+    """Answer all items of ``logits`` (n_items, n_classes) by a calibrator fitted elsewhere."""
+    rows = as_rows(logits)
+    temperature = calibrator.temperature if isinstance(calibrator, TemperatureScaler) else 1.0
+    nothing = np.zeros(rows.shape[0], dtype=np.int64)  # no label's probability is asked for
+    scored = score_items(rows, nothing, temperature)
+    top_logit = np.full(rows.shape[0], np.nan)
+    for index, chunk in row_chunks(rows, where=scored.valid):
+        top_logit[index] = chunk.max(axis=1)
+    answers = ExpertAnswers(
+        scored.top1.astype(np.int64),
+        top_logit,
+        scored.raw_confidence,
+        scored.confidence,
+        calibrator,
+    )
+    if calibrator is None or isinstance(calibrator, TemperatureScaler):
+        return answers
+    return _recalibrated(answers, calibrator)
+
+
+def _recalibrated(answers: ExpertAnswers, calibrator: Calibrator) -> ExpertAnswers:
+    """Return the answers with confidences by a calibrator of one number an item."""
+    if isinstance(calibrator, PlattScaler):
+        known = calibrator.apply(answers.top_logit[answers.valid])
+    elif isinstance(calibrator, HistogramBinner):
+        known = calibrator.apply(answers.raw[answers.valid])
+    else:
+        raise TypeError(f"answers are not calibrated by {type(calibrator).__name__}")
+    confidence = np.full(answers.top1.size, np.nan)
+    confidence[answers.valid] = known
+    return ExpertAnswers(answers.top1, answers.top_logit, answers.raw, confidence, calibrator)
