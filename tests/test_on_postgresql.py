@@ -9,16 +9,24 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = [
+    "tests/audit/test_audits.py",
+    "tests/audit/test_chunks.py",
+    "tests/audit/test_claims.py",
+    "tests/reviews/test_judgments.py",
+    "tests/reviews/test_leases.py",
+    "tests/reviews/test_releases.py",
+    "tests/reviews/test_reports.py",
+    "tests/reviews/test_sampling.py",
+    "tests/reviews/test_votes.py",
+]
 
 
 @pytest.mark.service
-@pytest.mark.parametrize(
-    "module", ["tests/reviews/test_leases.py", "tests/reviews/test_judgments.py"]
-)
-def test_the_same_tests_pass_on_postgresql(module, postgresql_url):
+def test_the_same_tests_pass_on_postgresql(postgresql_url):
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", module],
+        [sys.executable, "-m", "pytest", "-q", *MODULES],
         cwd=ROOT,
         env={**os.environ, "LABEL_AUDIT_DATABASE": postgresql_url},
         capture_output=True,
