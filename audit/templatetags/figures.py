@@ -44,14 +44,18 @@ def thousands(value: Any) -> str:
 
 @register.filter
 def interval(estimate: Any, digits: int = 2) -> str:
-    """Write something with `low` and `high` as .91 to .95, with a dash."""
+    """Write something with `low` and `high` as .91 - .95; a census as "all judged"."""
     if isinstance(estimate, Mapping):
-        low, high = estimate.get("low"), estimate.get("high")
+        low, high, census = (estimate.get(part) for part in ("low", "high", "census"))
     else:
-        low, high = getattr(estimate, "low", None), getattr(estimate, "high", None)
+        low, high, census = (getattr(estimate, part, None) for part in ("low", "high", "census"))
     if not (is_number(low) and is_number(high)):
         return NOTHING
-    return f"{fraction(low, digits)} {NOTHING} {fraction(high, digits)}"
+    if census:
+        return "all judged"
+    # A dash before a minus sign can't be read.
+    between = "to" if isinstance(low, float) and low < 0 else NOTHING
+    return f"{fraction(low, digits)} {between} {fraction(high, digits)}"
 
 
 @register.filter

@@ -65,7 +65,7 @@
     `${seriesName}, ${setName(point)}: ${count(point.flagged)} items`,
     `precision ${share(point.precision.estimate, 3)}  (${interval(point.precision, 3)})`,
     `detection ${share(point.detection_rate.estimate, 3)}  (${interval(point.detection_rate, 3)})`,
-    `${count(point.judged)} judged, ${count(point.errors)} errors`,
+    `judged ${count(point.judged)}, label errors ${count(point.errors)}`,
   ].join("\n");
 
   const lowest = (values) => Math.max(0, Math.min(0.8, Math.floor(Math.min(...values) * 5) / 5));

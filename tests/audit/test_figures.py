@@ -42,6 +42,11 @@ def test_an_interval_shows_both_ends(estimate):
     assert figures.interval(estimate) == f".91 {NOTHING} .95"
 
 
+def test_an_interval_below_zero_is_written_out_and_a_census_has_none():
+    assert figures.interval({"low": -0.35, "high": 0.75}) == "-.35 to .75"
+    assert figures.interval({"low": 0.5, "high": 0.5, "census": True}) == "all judged"
+
+
 def test_a_missing_interval_is_a_dash():
     assert figures.interval({"low": None, "high": 0.5}) == NOTHING
     assert figures.interval(None) == NOTHING
