@@ -6,6 +6,7 @@ import ast
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -62,20 +63,60 @@ def open_npz_member(
         arrays = _list_arrays(path, archive)
         name = next((each for each in names if each in arrays), None)
         if name is None:
-            message = f"{path.name} has no array {names[0]!r}; it has: {', '.join(sorted(arrays))}"
-            raise refuse("format", message[:500])
+            raise _lacks(path, names[0], arrays)
         others = [each for each in arrays if each != name]
-        try:
-            with archive.open(arrays[name]) as member:
-                shape, fortran, dtype = _read_header(member, name)
+        return _open_member(path, archive, arrays[name], name, expected), others
+
+
+def open_npz_columns(path: Path, names: Mapping[str, str], n_items: int) -> dict[str, NDArray[Any]]:
+    """Return several arrays of an npz file that have one row per item, by name.
+
+    ``names`` maps each to the kinds of numbers it may hold, as numpy's letters ("iu", "f").
+    """
+    columns = {}
+    with _open_zip(path) as archive:
+        arrays = _list_arrays(path, archive)
+        for name, kinds in names.items():
+            if name not in arrays:
+                raise _lacks(path, name, arrays)
+            columns[name] = _open_member(path, archive, arrays[name], name, (n_items,), kinds)
+    return columns
+
+
+def list_npz(path: Path) -> list[str]:
+    """Return the names of the arrays in an npz file."""
+    with _open_zip(path) as archive:
+        return list(_list_arrays(path, archive))
+
+
+def _lacks(path: Path, name: str, arrays: Iterable[str]) -> ImportRefused:
+    message = f"{path.name} has no array {name!r}; it has: {', '.join(sorted(arrays))}"
+    return refuse("format", message[:500])
+
+
+def _open_member(
+    path: Path,
+    archive: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    name: str,
+    expected: Shape,
+    kinds: str = "",
+) -> NDArray[Any]:
+    """Unpack and map one member: a float matrix, or any array of ``kinds`` with its first side."""
+    try:
+        with archive.open(entry) as member:
+            shape, fortran, dtype = _read_header(member, name)
+            if kinds:
+                _check_column(name, shape, dtype, expected[0], kinds)
+            else:
                 _check_matrix(name, shape, dtype, expected)
-                n_bytes = _check_size(name, shape, dtype, arrays[name].file_size - member.tell())
-                unpacked = _unpack(member, n_bytes, name)
-        except _ZIP_ERRORS as error:
-            raise refuse("damaged", f"{path.name}: {name} cannot be read: {error}") from error
+            n_bytes = _check_size(name, shape, dtype, entry.file_size - member.tell())
+            unpacked = _unpack(member, n_bytes, name)
+    except _ZIP_ERRORS as error:
+        raise refuse("damaged", f"{path.name}: {name} cannot be read: {error}") from error
     with unpacked:
         # The mapping keeps the unnamed file alive after it is closed here.
-        return _map(unpacked, shape, dtype, 0, fortran=fortran), others
+        return _map(unpacked, shape, dtype, 0, fortran=fortran)
 
 
 def read_npz_keys(path: Path, n_items: int) -> list[str]:
@@ -156,6 +197,16 @@ def _check_matrix(name: str, shape: Shape, dtype: np.dtype[Any], expected: Shape
         raise refuse("shape", f"{message}; it looks transposed")
     code = "count_mismatch" if shape[0] != expected[0] else "class_count"
     raise refuse(code, message)
+
+
+def _check_column(name: str, shape: Shape, dtype: np.dtype[Any], n_items: int, kinds: str) -> None:
+    if dtype.hasobject:
+        raise refuse("dtype", f"{name} holds Python objects (a pickle), which are never loaded")
+    if dtype.kind not in kinds or dtype.itemsize > 8:
+        raise refuse("dtype", f"{name} is {dtype}; numbers of kind {kinds!r} are accepted")
+    if not 1 <= len(shape) <= 2 or shape[0] != n_items:
+        message = f"{name} has shape {shape}, the data set has {n_items} items"
+        raise refuse("count_mismatch", message)
 
 
 def _check_size(name: str, shape: Shape, dtype: np.dtype[Any], n_there: int) -> int:

@@ -1,4 +1,4 @@
-"""Scores that other people computed: numpy files of logits or probabilities, read as a stream.
+"""Scores that other people computed: arrays, tables and logs of them, read as a stream.
 
 Nothing is unpickled, nothing is allocated before header and file size agree, and no value reaches
 the store before every row was looked at.
@@ -9,20 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.loaders.base import ProblemList, refuse
-from audit.loaders.numpy_files import open_npy, open_npz_member, read_npz_keys, sniff_container
+from audit.loaders.lm_eval_logs import read_sample_log
+from audit.loaders.numpy_files import (
+    list_npz,
+    open_npy,
+    open_npz_columns,
+    open_npz_member,
+    read_npz_keys,
+    sniff_container,
+)
+from audit.loaders.score_tables import ScoreTable, read_csv_scores, read_parquet_scores
+from audit.loaders.top_k import SMALLEST_PROBABILITY, SUM_TOLERANCE, TopK
 
-ScoreKind = Literal["logits", "probabilities", "log-probabilities"]
-KINDS: tuple[ScoreKind, ...] = ("logits", "probabilities", "log-probabilities")
+ScoreKind = Literal["logits", "probabilities", "log-probabilities", "top-k"]
+KINDS: tuple[ScoreKind, ...] = get_args(ScoreKind)
 
 ROWS_PER_READ = 1024
-SUM_TOLERANCE = 1e-2  # float16 probabilities of a thousand classes sum to 1 within this
-SMALLEST_PROBABILITY = 1e-12  # below it a logarithm says more about rounding than about classes
 
 _MEMBERS = {
     "logits": ("logits",),
@@ -36,12 +44,20 @@ class LoadedScores:
     """Checked scores, still on disk; ``iter_rows`` gives them as logits in item order.
 
     ``values`` is the array as stored, ``order`` the row of each item (None: already in order).
+    ``listed`` holds the classes where only the likeliest are known. ``targets`` (n_items,): the
+    right answers as the file sees them, where it says so. ``caveat`` belongs on every page.
     """
 
     values: NDArray[Any]
     kind: ScoreKind
     order: NDArray[np.int64] | None
     notices: tuple[str, ...] = ()
+    listed: TopK | None = None
+    targets: NDArray[np.int64] | None = None
+
+    @property
+    def caveat(self) -> str:
+        return self.listed.notice if self.listed else ""
 
     @property
     def n_items(self) -> int:
@@ -49,7 +65,7 @@ class LoadedScores:
 
     @property
     def n_classes(self) -> int:
-        return int(self.values.shape[1])
+        return self.listed.n_classes if self.listed else int(self.values.shape[1])
 
     @property
     def dtype(self) -> str:
@@ -66,6 +82,9 @@ class LoadedScores:
             rows: Any = slice(start, start + chunk)
             if self.order is not None:
                 rows = self.order[rows]
+            if self.listed is not None:
+                yield self.listed.spread(rows).astype(np.float32)
+                continue
             block = np.asarray(self.values[rows], dtype=np.float64)
             yield self._as_logits(block).astype(np.float32)
 
@@ -80,27 +99,73 @@ class LoadedScores:
 def read_scores(
     path: Path, kind: str, n_items: int, n_classes: int, keys: Sequence[str]
 ) -> LoadedScores:
-    """Return the checked scores in ``path``, an npy (n_items, n_classes) or an npz holding one.
+    """Return the checked scores in ``path``: npy, npz, csv, parquet, or a log in jsonl.
 
     In an npz the array is called ``logits``, ``probabilities`` or ``log_probabilities`` after its
-    ``kind``; an optional ``keys`` says which item each row is, otherwise rows are in item order.
-    ``keys`` are the data set's, in item order. Raises ``ImportRefused``; rows count from 0.
+    ``kind``, or there are ``classes`` and ``probabilities`` (both (n_items, k)) for ``top-k``; an
+    optional ``keys`` says which item each row is, otherwise rows are in item order. Tables have a
+    column ``key``. ``keys`` are the data set's, in item order. Raises ``ImportRefused``; rows of
+    arrays count from 0.
     """
     if kind not in KINDS:
         raise refuse("kind", f"{kind!r} is not a kind of scores; known: {', '.join(KINDS)}")
     declared: ScoreKind = kind
+    if declared == "top-k":
+        return _read_top_k(path, n_items, n_classes, keys)
+    if path.suffix.lower() in {".jsonl", ".json"}:
+        return _read_log(path, declared, n_items, n_classes)
+    if path.suffix.lower() in {".csv", ".parquet"}:
+        table = read_score_table(path, n_items, n_classes)
+        joined = _match_keys(table.keys, keys)
+        found = _check_values(table.values, declared)
+        return LoadedScores(table.values, declared, joined, tuple(found))
     order, notices = None, []
     expected = (n_items, n_classes)
     if sniff_container(path) == "npz":
         values, others = open_npz_member(path, _MEMBERS[kind], expected)
         if "keys" in others:
             order = _match_keys(read_npz_keys(path, n_items), keys)
-        if ignored := sorted(set(others) - {"keys"}):
-            notices.append(f"other arrays in the file were ignored: {', '.join(ignored)[:200]}")
+        notices += _name_ignored(others)
     else:
         values = open_npy(path, expected)
     notices += _check_values(values, declared)
     return LoadedScores(values, declared, order, tuple(notices))
+
+
+def read_score_table(path: Path, n_items: int, names: Sequence[str] | int) -> ScoreTable:
+    """Return the numbers of a CSV or Parquet file, told apart by the end of its name."""
+    if not path.is_file():
+        raise refuse("missing", f"{path}: there is no such file")
+    is_csv = path.suffix.lower() == ".csv"
+    return (read_csv_scores if is_csv else read_parquet_scores)(path, n_items, names)
+
+
+def _read_top_k(path: Path, n_items: int, n_classes: int, keys: Sequence[str]) -> LoadedScores:
+    if sniff_container(path) != "npz":
+        raise refuse("format", f"{path.name}: top-k scores come as npz: classes, probabilities")
+    columns = open_npz_columns(path, {"classes": "iu", "probabilities": "f"}, n_items)
+    listed = TopK(columns["classes"], columns["probabilities"], n_classes)
+    listed.check(ROWS_PER_READ)
+    others = [name for name in list_npz(path) if name not in columns]
+    order = _match_keys(read_npz_keys(path, n_items), keys) if "keys" in others else None
+    notices = (listed.notice, *_name_ignored(others))
+    return LoadedScores(listed.probabilities, "top-k", order, notices, listed)
+
+
+def _read_log(path: Path, kind: ScoreKind, n_items: int, n_classes: int) -> LoadedScores:
+    if kind != "logits":
+        message = f"a sample log holds log likelihoods of choices: --kind logits, not {kind}"
+        raise refuse("kind", message)
+    log = read_sample_log(path, n_items, n_classes)
+    notices = (*log.notices, *_check_values(log.values, "logits"))
+    return LoadedScores(log.values, "logits", None, notices, targets=log.targets)
+
+
+def _name_ignored(others: Sequence[str]) -> list[str]:
+    ignored = sorted(set(others) - {"keys"})
+    if not ignored:
+        return []
+    return [f"other arrays in the file were ignored: {', '.join(ignored)[:200]}"]
 
 
 def _match_keys(found: Sequence[str], expected: Sequence[str]) -> NDArray[np.int64]:
