@@ -18,9 +18,31 @@ from scoring.arrays import (
     as_labels,
     as_rows,
     row_chunks,
+    row_sums,
     scratch_like,
     valid_rows,
 )
+
+LIKELY = 0.02
+"""Classes at least this probable are listed while the logits are at hand."""
+
+PROBABILITY_FLOOR = float(np.finfo(np.float64).eps)
+"""No log likelihood looks below: a bin of accuracy 0 or 1 would cost an infinite NLL else."""
+
+_LEAST_MASS = 1e-30  # what is shared by a smaller mass would leave the range of float32
+_MOST_LIKELY_CLASSES = 4  # an item, on average: an expert that sure of nothing gets no list
+
+
+@dataclass(frozen=True, slots=True)
+class LikelyClasses:
+    """Every class other than the top one that an item has with probability ``LIKELY`` or more.
+
+    One entry per pair, by rising item: ``items`` and ``classes`` are positions. Some less likely
+    pairs may be listed too.
+    """
+
+    items: Ints
+    classes: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +52,8 @@ class ScoredItems:
     ``top1``: class with the largest logit, the lowest index on ties, -1 where not scored.
     ``confidence``: calibrated probability of ``top1``; ``given_probability``: of the given label;
     ``nll``: -ln of the latter. ``raw_*``: the same at temperature 1. ``temperature``: the one used.
+    ``others_scale``: the probability of any class j but ``top1`` is this times
+    exp((z_j - z_top1) / temperature). ``likely``: the probable classes, None where not listed.
     Everything but ``top1`` and ``temperature`` is NaN where not scored.
     """
 
@@ -41,6 +65,8 @@ class ScoredItems:
     raw_given_probability: Floats
     raw_nll: Floats
     temperature: Floats
+    others_scale: Floats
+    likely: LikelyClasses | None = None
 
     @property
     def valid(self) -> Mask:
@@ -50,18 +76,22 @@ class ScoredItems:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """Confidence, probability of the given label and NLL per item, at one set of temperatures."""
+class Readings:
+    """What one pass over the logits takes down per item; all arrays have shape (n_items,).
 
-    temperature: Floats
-    confidence: Floats
-    given_probability: Floats
-    nll: Floats
+    ``top_logit``: the logit of ``top1``; ``to_given``: the given label's less that one;
+    ``agrees``: whether the two are one class.
+    ``other_masses``: at each temperature asked for, the mass of all classes but the top one as a
+    multiple of the top one's. ``likely`` belongs to the first temperature.
+    """
 
-    @classmethod
-    def empty(cls, temperature: Floats) -> _Reading:
-        blanks = (np.full(temperature.size, np.nan) for _ in range(3))
-        return cls(temperature, *blanks)
+    top1: NDArray[np.int32]
+    top_logit: Floats
+    to_given: Floats
+    agrees: Mask
+    temperatures: tuple[Floats, ...]
+    other_masses: tuple[Floats, ...]
+    likely: LikelyClasses | None
 
 
 def score_items(
@@ -78,61 +108,113 @@ def score_items(
     with the calibrator fitted on the other half (Section 2.1). Rows outside ``valid``, by default
     those with NaN or infinity, come back as not scored.
     """
-    return score_items_twice(logits, labels, temperature, temperature, valid=valid)[0]
-
-
-def score_items_twice(
-    logits: Rows | ArrayLike,
-    labels: ArrayLike,
-    temperature: float | ArrayLike,
-    other_temperature: float | ArrayLike,
-    *,
-    valid: ArrayLike | None = None,
-) -> tuple[ScoredItems, ScoredItems]:
-    """Return ``score_items`` at two sets of temperatures for the price of one reading."""
     rows = as_rows(logits)
     n_items, n_classes = rows.shape
     mask = valid_rows(rows, valid)
     given = as_labels(labels, n_items, n_classes, mask)
-    top1 = np.full(n_items, NOT_SCORED, dtype=np.int32)
-    readings = [
-        _Reading.empty(_per_item(value, n_items)) for value in (1.0, temperature, other_temperature)
-    ]
-    distances, weights = scratch_like(rows, 2)
-    for index, chunk in row_chunks(rows, where=mask):
-        distance, weight = distances[: len(chunk)], weights[: len(chunk)]
-        top = chunk.argmax(axis=1)
-        np.subtract(chunk, chunk[np.arange(len(chunk)), top, None], out=distance)
-        top1[index] = top
-        _read_chunk(readings, index, distance, top, given[index], weight)
-    raw, first, second = readings
-    return _scored(top1, first, raw), _scored(top1, second, raw)
+    return scored_at(read_items(rows, given, mask, [temperature, 1.0]), 0, raw=1)
 
 
-def _read_chunk(
-    readings: Sequence[_Reading],
-    index: slice | Ints,
-    distance: Chunk,
-    top: NDArray[np.intp],
+def read_items(
+    rows: Rows,
     given: Ints,
-    weight: Chunk,
-) -> None:
-    """Fill ``readings`` for one chunk, computing no row twice at the same temperature."""
-    to_given = distance[np.arange(len(distance)), given].astype(np.float64)
-    known = np.full(len(distance), np.nan)  # the temperatures that ``rest`` is for
-    rest = np.empty(len(distance))
-    for reading in readings:
-        temperature = reading.temperature[index]
-        todo = np.flatnonzero(temperature != known)
-        if todo.size == len(distance):
-            rest = _other_mass(distance, top, temperature, weight)
-        elif todo.size:
-            rest[todo] = _other_mass(distance[todo], top[todo], temperature[todo], weight)
-        known = temperature
-        confidence = 1.0 / (1.0 + rest)
-        reading.confidence[index] = confidence
-        reading.given_probability[index] = np.exp(to_given / temperature) * confidence
-        reading.nll[index] = np.log1p(rest) - to_given / temperature
+    valid: Mask,
+    temperatures: Sequence[float | ArrayLike],
+) -> Readings:
+    """Return what one pass over ``rows`` (n_items, n_classes) tells at several temperatures.
+
+    Each temperature is one number or one per item; nothing is computed twice where they agree.
+    """
+    n_items = rows.shape[0]
+    top1 = np.full(n_items, NOT_SCORED, dtype=np.int32)
+    top_logit, to_given = np.full(n_items, np.nan), np.full(n_items, np.nan)
+    at = tuple(_per_item(value, n_items) for value in temperatures)
+    masses = tuple(np.full(n_items, np.nan) for _ in at)
+    likely = _LikelyList(n_items)
+    distances, weights = scratch_like(rows, 2)
+    for index, chunk in row_chunks(rows, where=valid):
+        every = np.arange(len(chunk))
+        weight = weights[: len(chunk)]
+        distance = chunk if chunk.flags.writeable else distances[: len(chunk)]
+        top = chunk.argmax(axis=1)
+        highest = chunk[every, top]
+        np.subtract(chunk, highest[:, None], out=distance)
+        top1[index], top_logit[index] = top, highest
+        to_given[index] = distance[every, given[index]]
+        before: Floats | None = None  # the temperatures that ``mass`` is for
+        for temperature, masses_at in zip(at, masses, strict=True):
+            now = temperature[index]
+            if before is None:
+                mass = _other_mass(distance, top, now, weight)
+                likely.add(index, weight, mass)
+            else:
+                todo = np.flatnonzero(now != before)
+                if todo.size == len(chunk):
+                    mass = _other_mass(distance, top, now, weight)
+                elif todo.size:
+                    mass[todo] = _other_mass(distance[todo], top[todo], now[todo], weight)
+            masses_at[index] = mass
+            before = now
+    agrees: Mask = valid & (top1 == given)
+    return Readings(top1, top_logit, to_given, agrees, at, masses, likely.finish())
+
+
+def scored_at(readings: Readings, number: int, *, raw: int) -> ScoredItems:
+    """Return the items scored at the temperature of that number; ``raw``: the number of 1."""
+    confidence, on_given, nll = _softmax_at(readings, number)
+    same = raw == number
+    raw_confidence, raw_on_given, raw_nll = (
+        (confidence, on_given, nll) if same else _softmax_at(readings, raw)
+    )
+    return ScoredItems(
+        top1=readings.top1,
+        confidence=confidence,
+        given_probability=on_given,
+        nll=nll,
+        raw_confidence=raw_confidence,
+        raw_given_probability=raw_on_given,
+        raw_nll=raw_nll,
+        temperature=readings.temperatures[number],
+        others_scale=confidence,
+        likely=readings.likely if number == 0 else None,
+    )
+
+
+def scored_by_confidence(readings: Readings, confidence: Floats) -> ScoredItems:
+    """Return the items with ``confidence`` (n_items,) in place of the top class's probability.
+
+    ``readings`` are at temperature 1. All other classes share 1 - confidence in proportion to
+    their raw probabilities, so their order stays; a class other than the top one may come out as
+    the most probable. Where the top class holds all raw mass, the rest has none to go by and gets
+    none. The NLL never looks below ``PROBABILITY_FLOOR``.
+    """
+    raw_confidence, raw_on_given, raw_nll = _softmax_at(readings, 0)
+    mass = readings.other_masses[0]
+    shared = mass >= _LEAST_MASS
+    scale = np.where(np.isnan(mass), np.nan, 0.0)
+    scale[shared] = (1.0 - confidence[shared]) / mass[shared]
+    # The mass was summed in float32: a class that holds all of it may exceed it by a last digit.
+    share = np.minimum(scale * np.exp(readings.to_given), 1.0 - confidence)
+    on_given = np.where(readings.agrees, confidence, share)
+    return ScoredItems(
+        top1=readings.top1,
+        confidence=confidence,
+        given_probability=on_given,
+        nll=-np.log(np.maximum(on_given, PROBABILITY_FLOOR)),
+        raw_confidence=raw_confidence,
+        raw_given_probability=raw_on_given,
+        raw_nll=raw_nll,
+        temperature=readings.temperatures[0],
+        others_scale=scale,
+    )
+
+
+def _softmax_at(readings: Readings, number: int) -> tuple[Floats, Floats, Floats]:
+    """Return confidence, probability of the given label and its NLL at one temperature."""
+    mass = readings.other_masses[number]
+    to_given = readings.to_given / readings.temperatures[number]
+    confidence = 1.0 / (1.0 + mass)
+    return confidence, np.exp(to_given) * confidence, np.log1p(mass) - to_given
 
 
 def _other_mass(
@@ -144,7 +226,7 @@ def _other_mass(
     """Return the mass of all classes but the top one, as a multiple of the top one's.
 
     Leaving the 1 of the top class out keeps confidences next to 1 apart from each other, where a
-    float32 softmax would tie them all.
+    float32 softmax would tie them all. ``scratch`` keeps the mass of every single class.
     """
     weight = scratch[: len(distance)]
     if (temperature == 1.0).all():
@@ -154,8 +236,40 @@ def _other_mass(
         np.multiply(distance, inverse[:, None], out=weight)
         np.exp(weight, out=weight)
     weight[np.arange(len(weight)), top] = 0.0
-    mass: Floats = weight.sum(axis=1).astype(np.float64)
-    return mass
+    return row_sums(weight)
+
+
+class _LikelyList:
+    """Collects the classes worth listing, and gives up where an expert finds too many likely."""
+
+    def __init__(self, n_items: int) -> None:
+        self._room = _MOST_LIKELY_CLASSES * n_items
+        self._items: list[NDArray[np.int32]] = []
+        self._classes: list[NDArray[np.int32]] = []
+
+    def add(self, index: slice | Ints, weight: Chunk, mass: Floats) -> None:
+        """List the likely classes of a chunk: ``weight`` / (1 + ``mass``) is their probability."""
+        if self._room < 0:
+            return
+        # A little less than asked for: rounding must not lose a class.
+        enough = (0.999 * LIKELY * (1.0 + mass)).astype(weight.dtype)
+        rows, classes = np.divmod(np.flatnonzero(weight >= enough[:, None]), weight.shape[1])
+        self._room -= rows.size
+        if self._room < 0:
+            self._items, self._classes = [], []
+            return
+        positions = rows + index.start if isinstance(index, slice) else index[rows]
+        self._items.append(positions.astype(np.int32))
+        self._classes.append(classes.astype(np.int32))
+
+    def finish(self) -> LikelyClasses | None:
+        if self._room < 0:
+            return None
+        empty = np.empty(0, dtype=np.int32)
+        return LikelyClasses(
+            items=np.concatenate([empty, *self._items]),
+            classes=np.concatenate([empty, *self._classes]),
+        )
 
 
 def _per_item(temperature: float | ArrayLike, n_items: int) -> Floats:
@@ -166,16 +280,3 @@ def _per_item(temperature: float | ArrayLike, n_items: int) -> Floats:
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError("temperatures must be finite and positive")
     return np.full(n_items, values) if values.ndim == 0 else values.copy()
-
-
-def _scored(top1: NDArray[np.int32], reading: _Reading, raw: _Reading) -> ScoredItems:
-    return ScoredItems(
-        top1=top1,
-        confidence=reading.confidence,
-        given_probability=reading.given_probability,
-        nll=reading.nll,
-        raw_confidence=raw.confidence,
-        raw_given_probability=raw.given_probability,
-        raw_nll=raw.nll,
-        temperature=reading.temperature,
-    )

@@ -23,9 +23,11 @@ from scoring.arrays import (
     as_rows,
     row_chunks,
     scratch_like,
+    stored_chunks,
+    working_type,
 )
 from scoring.cleaning import Keys, Queue, rank_items
-from scoring.confidence import ScoredItems
+from scoring.confidence import LIKELY, ScoredItems
 
 Collision: TypeAlias = Literal["candidates", "cleanlab"]
 COLLISIONS: tuple[Collision, ...] = ("candidates", "cleanlab")
@@ -82,7 +84,8 @@ def confident_learning_queues(
 ) -> dict[Collision, Queue]:
     """Queue the items Confident Learning flags on the mean of the experts' probabilities.
 
-    ``logits``: per expert (n_items, n_classes), all with the same classes, streamed once;
+    ``logits``: per expert (n_items, n_classes), all with the same classes, streamed once or, where
+    every threshold allows it, looked up for the likely classes alone with the same result;
     ``scored``: what ``score_items`` read from each, whose temperatures are used again and whose
     given-label probabilities are the thresholds already. One queue per collision rule, ranked by
     p[suggested class] - p[given label]; the suggested class is the proposed label.
@@ -100,17 +103,112 @@ def confident_learning_queues(
     on_given = np.mean([items.given_probability for items in scored], axis=0)
     thresholds = _thresholds(on_given[valid], given[valid], n_classes)
 
+    slack = max(_CLEANLAB_SLACK, _ROUNDING[4])
+    if thresholds.min() - slack >= LIKELY and all(items.likely is not None for items in scored):
+        # Another class has at most the mass that the given label leaves over.
+        open_items = valid & (1.0 - on_given >= thresholds.min() - slack)
+        suggestions = _suggest_likely(readers, scored, open_items, thresholds, collisions)
+    else:
+        suggestions = _suggest_streaming(readers, scored, valid, thresholds, collisions)
+    return {
+        collision: rank_items(
+            (chosen != NO_CLASS) & (chosen != given), at_class - on_given, chosen, keys=keys
+        )
+        for collision, (chosen, at_class) in suggestions.items()
+    }
+
+
+Suggestions: TypeAlias = dict[Collision, tuple[Ints, Floats]]
+"""Per rule the class each item confidently belongs to, -1 for none, and its probability."""
+
+
+def _suggest_streaming(
+    readers: Sequence[Rows],
+    scored: Sequence[ScoredItems],
+    valid: Mask,
+    thresholds: Floats,
+    collisions: Sequence[Collision],
+) -> Suggestions:
+    """Return the suggestions for the ``valid`` items by looking at every probability."""
+    n_items = valid.size
     suggested = np.full((len(collisions), n_items), NO_CLASS, dtype=np.int64)
-    margin = np.full((len(collisions), n_items), np.nan)
+    at_class = np.full((len(collisions), n_items), np.nan)
     for index, probabilities in _mean_probabilities(readers, scored, valid):
         classes = _suggest(probabilities, thresholds, collisions)
         suggested[:, index] = classes
-        at_class = probabilities[np.arange(len(probabilities)), np.maximum(classes, 0)]
-        margin[:, index] = at_class - on_given[index]
-    return {
-        collision: rank_items((chosen != NO_CLASS) & (chosen != given), gap, chosen, keys=keys)
-        for collision, chosen, gap in zip(collisions, suggested, margin, strict=True)
-    }
+        at_class[:, index] = probabilities[np.arange(len(probabilities)), np.maximum(classes, 0)]
+    return dict(zip(collisions, zip(suggested, at_class, strict=True), strict=True))
+
+
+def _suggest_likely(
+    readers: Sequence[Rows],
+    scored: Sequence[ScoredItems],
+    open_items: Mask,
+    thresholds: Floats,
+    collisions: Sequence[Collision],
+) -> Suggestions:
+    """Return the same for the ``open_items`` from the classes some expert finds likely.
+
+    A mean over experts that reaches a threshold of at least ``LIKELY`` is reached by one of them,
+    so no candidate is missing, nor is the most probable class where there is a candidate.
+    """
+    n_items, n_classes = readers[0].shape
+    pairs = np.unique(np.concatenate([_listed(each, open_items, n_classes) for each in scored]))
+    items, classes = np.divmod(pairs, n_classes)
+    kind = np.result_type(*(working_type(rows) for rows in readers))
+    mean = np.zeros(pairs.size, dtype=kind)
+    for rows, each in zip(readers, scored, strict=True):
+        mean += _probabilities_of(rows, each, items, classes)
+    mean /= len(readers)
+    result: Suggestions = {}
+    for collision in collisions:
+        passing = mean >= _relaxed(thresholds, collision, kind)[classes]
+        if collision == "cleanlab":
+            passing |= _several(items, passing, n_items)
+        # Rising probability and falling class: an item's last pair is its likeliest, lowest class.
+        kept = np.flatnonzero(passing)
+        kept = kept[np.lexsort((-classes[kept], mean[kept], items[kept]))]
+        suggested = np.full(n_items, NO_CLASS, dtype=np.int64)
+        at_class = np.full(n_items, np.nan)
+        suggested[items[kept]], at_class[items[kept]] = classes[kept], mean[kept]
+        result[collision] = suggested, at_class
+    return result
+
+
+def _listed(scored: ScoredItems, open_items: Mask, n_classes: int) -> Ints:
+    """Return the top and the likely classes of the open items, as item * n_classes + class."""
+    if scored.likely is None:
+        raise ValueError("the likely classes of these items have not been listed")
+    top = np.flatnonzero(open_items)
+    some = np.flatnonzero(open_items[scored.likely.items])
+    listed = scored.likely.items[some].astype(np.int64) * n_classes + scored.likely.classes[some]
+    pairs: Ints = np.concatenate([top * n_classes + scored.top1[top], listed])
+    return pairs
+
+
+def _several(items: Ints, passing: Mask, n_items: int) -> Mask:
+    """Return the pairs of those items that pass the thresholds of more than one class."""
+    many: Mask = np.bincount(items[passing], minlength=n_items)[items] > 1
+    return many
+
+
+def _probabilities_of(rows: Rows, scored: ScoredItems, items: Ints, classes: Ints) -> Chunk:
+    """Return the calibrated probability of each pair of item (rising) and class, (n_pairs,)."""
+    logits = np.empty((2, items.size), dtype=working_type(rows))
+    first, begin = 0, 0
+    for _, chunk in stored_chunks(rows):
+        end = begin + len(chunk)
+        last = first + int(np.searchsorted(items[first:], end))
+        inside = items[first:last]
+        logits[0, first:last] = chunk[inside - begin, classes[first:last]]
+        logits[1, first:last] = chunk[inside - begin, scored.top1[inside]]
+        first, begin = last, end
+    inverse = (1.0 / scored.temperature[items]).astype(logits.dtype)
+    probabilities: Chunk = np.exp((logits[0] - logits[1]) * inverse)
+    probabilities *= scored.others_scale[items].astype(logits.dtype)
+    on_top = classes == scored.top1[items]
+    probabilities[on_top] = scored.confidence[items[on_top]]
+    return probabilities
 
 
 def _mean_probabilities(
@@ -133,12 +231,13 @@ def _mean_probabilities(
 
 
 def _probabilities(chunk: Chunk, items: ScoredItems, index: slice | Ints, out: Chunk) -> Chunk:
-    """Return softmax(chunk / temperature) in ``out``, from the known top class and confidence."""
-    top = chunk[np.arange(len(chunk)), items.top1[index], None]
-    np.subtract(chunk, top, out=out)
+    """Return the calibrated probabilities in ``out``, from the known top class and confidence."""
+    every, top1 = np.arange(len(chunk)), items.top1[index]
+    np.subtract(chunk, chunk[every, top1, None], out=out)
     out *= (1.0 / items.temperature[index]).astype(out.dtype)[:, None]
     np.exp(out, out=out)
-    out *= items.confidence[index].astype(out.dtype)[:, None]
+    out *= items.others_scale[index].astype(out.dtype)[:, None]
+    out[every, top1] = items.confidence[index]
     return out
 
 
@@ -155,12 +254,11 @@ def _suggest(
     collisions: Sequence[Collision],
 ) -> Ints:
     """Return the class each item confidently belongs to, (n_collisions, n_items), -1 for none."""
-    rounding = _ROUNDING[8 if probabilities.dtype.itemsize > 4 else 4]
     return np.stack(
         [
             _suggest_one(
                 probabilities,
-                thresholds - (_CLEANLAB_SLACK if collision == "cleanlab" else rounding),
+                _relaxed(thresholds, collision, probabilities.dtype),
                 over_all_classes=collision == "cleanlab",
             )
             for collision in collisions
@@ -168,9 +266,16 @@ def _suggest(
     )
 
 
+def _relaxed(thresholds: Floats, collision: Collision, kind: np.dtype[Any]) -> Chunk:
+    """Return the thresholds less the slack that a rule grants, in the probabilities' type."""
+    rounding = _ROUNDING[8 if kind.itemsize > 4 else 4]
+    slack = _CLEANLAB_SLACK if collision == "cleanlab" else rounding
+    return (thresholds - slack).astype(kind)
+
+
 def _suggest_one(
     probabilities: NDArray[Any],
-    thresholds: Floats,
+    thresholds: Chunk,
     *,
     over_all_classes: bool,
 ) -> Ints:
@@ -178,7 +283,7 @@ def _suggest_one(
 
     Few classes of a row pass, so the comparison is the only look at the whole matrix.
     """
-    passing = probabilities >= thresholds.astype(probabilities.dtype)
+    passing = probabilities >= thresholds
     rows, classes = np.divmod(np.flatnonzero(passing), probabilities.shape[1])
     # Rising probability and falling class: the last entry of a row is its likeliest, lowest class.
     order = np.lexsort((-classes, probabilities[rows, classes], rows))

@@ -13,6 +13,7 @@ REASONS = (
     "separable",
     "worse_than_chance",
     "at_bound",
+    "leak",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,12 +12,28 @@ from numpy.typing import ArrayLike
 from scoring.arrays import Floats, Ints, Mask, Rows, as_labels, as_mask, as_rows, key_ranks
 from scoring.arrays import valid_rows as usable_rows
 from scoring.binning import ReliabilityTable, check_n_bins, reliability_table
-from scoring.calibration import Degenerate, TemperatureScaler
-from scoring.confidence import ScoredItems, score_items_twice
+from scoring.calibration import (
+    ConfidenceCalibrator,
+    Degenerate,
+    HistogramBinner,
+    IsotonicCalibrator,
+    PlattScaler,
+    TemperatureScaler,
+)
+from scoring.confidence import (
+    ScoredItems,
+    read_items,
+    scored_at,
+    scored_by_confidence,
+)
+from scoring.temperature import NO_GROUP, fit_temperatures
 
-CalibratorName: TypeAlias = Literal["temperature", "none"]
+CalibratorName: TypeAlias = Literal["temperature", "platt", "histogram", "isotonic", "none"]
+CALIBRATORS: tuple[CalibratorName, ...] = get_args(CalibratorName)
 
 HISTOGRAM_BINS = 20
+
+Fitted = TypeVar("Fitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +49,22 @@ class ConfidenceHistogram:
 class ExpertCalibration:
     """Everything an audit keeps of one expert.
 
-    ``ece``, ``nll`` and ``reliability`` have the keys ``a_before``, ``a_after``, ``b_before``,
-    ``b_after``: measured on half A or B, before or after the calibrator fitted on **A**, as in
-    Table 1. A figure is None (a table absent) where its half has no scored item or nothing was
-    fitted. ``scored`` is cross-fitted: half A is scored by ``calibrator_b``, half B by
-    ``calibrator_a``. Where either fit is refused, ``degenerate`` says why and scores stay raw.
+    ``ece``, ``nll``, ``brier`` and ``reliability`` have the keys ``a_before``, ``a_after``,
+    ``b_before``, ``b_after``: measured on half A or B, before or after the calibrator fitted on
+    **A**, as in Table 1. A figure is None (a table absent) where its half has no scored item or
+    nothing was fitted. ``brier`` is the mean of (confidence - correct)^2. ``scored`` is
+    cross-fitted: half A is scored by ``calibrator_b``, half B by ``calibrator_a``. Where either
+    fit is refused, ``degenerate`` says why and scores stay raw.
     """
 
     n_scored: int
     accuracy: float | None
-    calibrator_a: TemperatureScaler | None
-    calibrator_b: TemperatureScaler | None
+    calibrator_a: TemperatureScaler | ConfidenceCalibrator | None
+    calibrator_b: TemperatureScaler | ConfidenceCalibrator | None
     degenerate: Degenerate | None
     ece: Mapping[str, float | None]
     nll: Mapping[str, float | None]
+    brier: Mapping[str, float | None]
     reliability: Mapping[str, ReliabilityTable]
     histogram: ConfidenceHistogram
     scored: ScoredItems
@@ -55,6 +73,22 @@ class ExpertCalibration:
     def temperature(self) -> Floats:
         """The temperature each item was scored with, shape (n_items,); 1 where raw."""
         return self.scored.temperature
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """The fitted numbers of each half as JSON, by ``a`` and ``b``; empty where none fitted."""
+        fits = {"a": self.calibrator_a, "b": self.calibrator_b}
+        return {half: fit.parameters for half, fit in fits.items() if fit is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Two fits or the reason for none, and the items scored: cross-fitted, and by A alone."""
+
+    fits: tuple[TemperatureScaler | ConfidenceCalibrator, ...]
+    degenerate: Degenerate | None
+    scored: ScoredItems
+    reported: ScoredItems
 
 
 def calibrate_expert(
@@ -72,79 +106,157 @@ def calibrate_expert(
     ``logits`` (n_items, n_classes) is streamed a handful of times; ``given_labels`` (n_items,) are
     class indices; ``half_a`` (n_items,) marks the first half; ``keys`` break ties between bins;
     ``valid`` (n_items,) marks the scored items, by default the rows without NaN or infinity.
+
+    ``calibrator``: ``temperature`` rescales all logits. The others calibrate the top class's
+    confidence alone - ``platt`` from its logit, ``histogram`` (in ``n_bins`` bins) and
+    ``isotonic`` from its raw probability - and the other classes share what is left in proportion
+    to their raw probabilities; those are the probabilities that Confident Learning then sees.
     """
-    if calibrator not in {"temperature", "none"}:
-        raise ValueError(f"calibrator must be 'temperature' or 'none', got {calibrator!r}")
+    if calibrator not in CALIBRATORS:
+        raise ValueError(f"calibrator must be one of {CALIBRATORS}, got {calibrator!r}")
     check_n_bins(n_bins)
     rows = as_rows(logits)
     n_items, n_classes = rows.shape
     mask = usable_rows(rows, valid)
     labels = as_labels(given_labels, n_items, n_classes, mask)
     in_a = as_mask(half_a, n_items, "half_a")
-    ranks = key_ranks(keys, n_items)
 
-    fits, degenerate = None, None
-    if calibrator == "temperature":
-        fits, degenerate = _fit_halves(rows, labels, in_a, mask)
-    on_a, on_b = (1.0, 1.0) if fits is None else (fits[0].temperature, fits[1].temperature)
-    cross = np.where(in_a, on_b, on_a)
-    scored, reported = score_items_twice(rows, labels, cross, on_a, valid=mask)
-
-    correct = mask & (scored.top1 == labels)
-    figures = _measure(reported, correct, in_a, n_bins, ranks, fitted=fits is not None)
+    if calibrator in {"temperature", "none"}:
+        fit = calibrator == "temperature"
+        outcome = _calibrate_logits(rows, labels, in_a, mask, fit=fit)
+    else:
+        outcome = _calibrate_confidence(rows, labels, in_a, mask, calibrator, n_bins)
+    reported = outcome.reported
+    correct = mask & (reported.top1 == labels)
+    figures = _measure(reported, correct, in_a, n_bins, key_ranks(keys, n_items))
+    if not outcome.fits:
+        figures = {name: each for name, each in figures.items() if name.endswith("before")}
+    names = [f"{half}_{moment}" for half in "ab" for moment in ("before", "after")]
+    found = {name: figures.get(name) for name in names}
     return ExpertCalibration(
         n_scored=int(mask.sum()),
         accuracy=float(correct[mask].mean()) if mask.any() else None,
-        calibrator_a=fits[0] if fits else None,
-        calibrator_b=fits[1] if fits else None,
-        degenerate=degenerate,
-        ece={name: table.ece if table else None for name, (table, _) in figures.items()},
-        nll={name: nll for name, (_, nll) in figures.items()},
-        reliability={name: table for name, (table, _) in figures.items() if table},
-        histogram=_histogram(scored),
-        scored=scored,
+        calibrator_a=outcome.fits[0] if outcome.fits else None,
+        calibrator_b=outcome.fits[1] if outcome.fits else None,
+        degenerate=outcome.degenerate,
+        ece={name: each.table.ece if each else None for name, each in found.items()},
+        nll={name: each.nll if each else None for name, each in found.items()},
+        brier={name: each.brier if each else None for name, each in found.items()},
+        reliability={name: each.table for name, each in found.items() if each},
+        histogram=_histogram(outcome.scored),
+        scored=outcome.scored,
     )
 
 
-def _fit_halves(
-    logits: Rows,
+def _calibrate_logits(
+    rows: Rows, labels: Ints, half_a: Mask, valid: Mask, *, fit: bool
+) -> _Outcome:
+    """Fit temperatures, unless raw scores are wanted, and score all items in one more pass."""
+    fits: tuple[TemperatureScaler, ...] = ()
+    degenerate = None
+    if fit:
+        groups = np.where(valid, np.where(half_a, 0, 1), NO_GROUP)
+        fits, degenerate = _both(
+            [
+                each if isinstance(each, Degenerate) else TemperatureScaler(each)
+                for each in fit_temperatures(rows, labels, groups, 2)
+            ]
+        )
+    if not fits:
+        raw = scored_at(read_items(rows, labels, valid, [1.0]), 0, raw=0)
+        return _Outcome((), degenerate, raw, raw)
+    on_a, on_b = (each.temperature for each in fits)
+    # Cross-fitted and by A differ on half A only: in this order no row is computed twice.
+    readings = read_items(rows, labels, valid, [np.where(half_a, on_b, on_a), on_a, 1.0])
+    return _Outcome(fits, None, scored_at(readings, 0, raw=2), scored_at(readings, 1, raw=2))
+
+
+def _calibrate_confidence(
+    rows: Rows,
     labels: Ints,
     half_a: Mask,
     valid: Mask,
-) -> tuple[tuple[TemperatureScaler, TemperatureScaler] | None, Degenerate | None]:
+    calibrator: CalibratorName,
+    n_bins: int,
+) -> _Outcome:
+    """Read the items once, fit the confidence of the top class and share out the rest."""
+    readings = read_items(rows, labels, valid, [1.0])
+    raw = scored_at(readings, 0, raw=0)
+    scores = readings.top_logit if calibrator == "platt" else raw.raw_confidence
+
+    tried: list[ConfidenceCalibrator | Degenerate] = [
+        _fit_confidence(calibrator, scores[half], readings.agrees[half], n_bins)
+        for half in (half_a & valid, ~half_a & valid)
+    ]
+    fits: tuple[ConfidenceCalibrator, ...]
+    fits, degenerate = _both(tried)
+    if not fits:
+        return _Outcome((), degenerate, raw, raw)
+    on_a, on_b = (_apply(each, scores, valid) for each in fits)
+    return _Outcome(
+        fits,
+        None,
+        scored_by_confidence(readings, np.where(half_a, on_b, on_a)),
+        scored_by_confidence(readings, on_a),
+    )
+
+
+def _fit_confidence(
+    calibrator: CalibratorName, scores: Floats, correct: Mask, n_bins: int
+) -> ConfidenceCalibrator | Degenerate:
+    try:
+        if calibrator == "platt":
+            return PlattScaler.fit(scores, correct)
+        if calibrator == "histogram":
+            return HistogramBinner.fit(scores, correct, n_bins)
+        return IsotonicCalibrator.fit(scores, correct)
+    except Degenerate as refusal:
+        return refusal
+
+
+def _apply(calibrator: ConfidenceCalibrator, scores: Floats, valid: Mask) -> Floats:
+    """Return calibrated confidences, (n_items,), NaN where not scored."""
+    confidence = np.full(scores.size, np.nan)
+    confidence[valid] = calibrator.apply(scores[valid])
+    return confidence
+
+
+def _both(fits: Sequence[Fitted | Degenerate]) -> tuple[tuple[Fitted, ...], Degenerate | None]:
     """Return the calibrators of halves A and B, or why one of them could not be fitted."""
-    fits = []
-    for name, half in (("A", half_a), ("B", ~half_a)):
-        try:
-            fits.append(TemperatureScaler.fit(logits, labels, valid=half & valid))
-        except Degenerate as refusal:
-            return None, Degenerate(refusal.reason, f"half {name}: {refusal.detail}")
-    return (fits[0], fits[1]), None
+    fitted = []
+    for name, fit in zip("AB", fits, strict=True):
+        if isinstance(fit, Degenerate):
+            return (), Degenerate(fit.reason, f"half {name}: {fit.detail}")
+        fitted.append(fit)
+    return tuple(fitted), None
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    table: ReliabilityTable
+    nll: float
+    brier: float
 
 
 def _measure(
-    reported: ScoredItems,
-    correct: Mask,
-    half_a: Mask,
-    n_bins: int,
-    ranks: Ints,
-    *,
-    fitted: bool,
-) -> dict[str, tuple[ReliabilityTable | None, float | None]]:
-    """Return reliability table and mean NLL for each half, before and after the fit on A."""
-    figures: dict[str, tuple[ReliabilityTable | None, float | None]] = {}
+    reported: ScoredItems, correct: Mask, half_a: Mask, n_bins: int, ranks: Ints
+) -> dict[str, _Figures]:
+    """Return the figures of each half that has scored items, before and after the fit on A."""
+    figures = {}
     for half_name, half in (("a", half_a), ("b", ~half_a)):
         items = np.flatnonzero(half & reported.valid)
+        if items.size == 0:
+            continue
+        outcome, ties = correct[items], ranks[items]
         for moment, confidence, nll in (
-            ("before", reported.raw_confidence, reported.raw_nll),
-            ("after", reported.confidence, reported.nll),
+            ("before", reported.raw_confidence[items], reported.raw_nll[items]),
+            ("after", reported.confidence[items], reported.nll[items]),
         ):
-            name = f"{half_name}_{moment}"
-            if items.size == 0 or (moment == "after" and not fitted):
-                figures[name] = (None, None)
-                continue
-            table = reliability_table(confidence[items], correct[items], n_bins, keys=ranks[items])
-            figures[name] = (table, float(nll[items].mean()))
+            figures[f"{half_name}_{moment}"] = _Figures(
+                table=reliability_table(confidence, outcome, n_bins, keys=ties),
+                nll=float(nll.mean()),
+                brier=float(np.square(confidence - outcome).mean()),
+            )
     return figures
 
 

@@ -8,6 +8,7 @@ from hashlib import blake2b
 import numpy as np
 
 from scoring.arrays import Mask
+from scoring.degenerate import Degenerate
 
 
 def in_half_a(keys: Sequence[str], seed: int) -> Mask:
@@ -24,3 +25,14 @@ def in_half_a(keys: Sequence[str], seed: int) -> Mask:
         low_bits[position] = digest.digest()[0] & 1
     half_a: Mask = low_bits == 0
     return half_a
+
+
+def check_no_leak(fitted_keys: Sequence[str], scored_keys: Sequence[str]) -> None:
+    """Raise ``Degenerate`` if an item that a calibrator was fitted on is also to be scored by it.
+
+    The halves of one data set never overlap; keys from elsewhere may.
+    """
+    shared = sorted(set(fitted_keys).intersection(scored_keys))
+    if shared:
+        some = ", ".join(shared[:3])
+        raise Degenerate("leak", f"{len(shared)} items are both fitted and scored, as {some}")

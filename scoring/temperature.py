@@ -1,36 +1,43 @@
-"""The temperature fit: Newton's method on the inverse temperature, one streaming pass a step.
+"""The temperature fit: Halley's method on the inverse temperature, one streaming pass a step.
 
 With b = 1 / T the NLL f(b) = mean(logsumexp(b z) - b z_y) is convex, and one pass over the logits
-gives its first two derivatives: f' = mean(E[z] - z_y) and f'' = mean(Var[z]) under softmax(b z).
+gives its first three derivatives: mean(E[z] - z_y), mean(Var[z]) and the mean third central moment
+of z under softmax(b z).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import copysign, inf, isfinite, sqrt
+from typing import Any
 
 import numpy as np
 
-from scoring.arrays import Chunk, Floats, Ints, Mask, Rows, row_chunks, scratch_like
+from scoring.arrays import Chunk, Ints, Mask, Rows, row_chunks, row_sums, scratch_like
 from scoring.degenerate import Degenerate, check_enough_rows
 
 MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
 
+NO_GROUP = -1
+"""The group of the rows that take part in no fit."""
+
 _MAX_STEPS = 60
-_ENOUGH = 1e-10  # estimated relative error left in b; heavy tails add a digit or two
+_ENOUGH = 1e-9  # estimated relative error left in b
+_ENOUGH_FOR_A_GUESS = 1e-3  # a sample of some thousand rows errs by a percent or more
 _SAMPLE_BLOCKS = 32
 _SAMPLE_ELEMENTS = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Slope:
-    """f' and f'' of the NLL at one inverse temperature; ``n_top``: rows whose label is on top."""
+    """The NLL's derivatives at one inverse temperature; ``n_top``: rows with the label on top."""
 
     inverse: float
     first: float
     second: float
+    third: float
     n_rows: int
     n_top: int
 
@@ -38,91 +45,134 @@ class _Slope:
 def fit_temperature(logits: Rows, labels: Ints, valid: Mask) -> float:
     """Return T in [0.05, 20] minimising the mean NLL of ``labels`` over the ``valid`` rows.
 
-    ``logits`` (n_items, n_classes) is streamed: a small sample gives the first guess, then two or
-    three full passes follow; sums are float64. Raises ``Degenerate`` where the data is too thin or
-    no minimum lies inside the bounds (Section 2.1).
+    ``logits`` (n_items, n_classes) is streamed: a small sample gives the first guess, then two
+    full passes follow as a rule; sums are float64. Raises ``Degenerate`` where the data is too
+    thin or no minimum lies inside the bounds (Section 2.1).
     """
-    check_enough_rows(int(np.count_nonzero(valid)))
-    used = labels[valid]
-    if (used == used[0]).all():
-        raise Degenerate("single_label", f"every label is class {used[0]}")
+    found = fit_temperatures(logits, labels, np.where(valid, 0, NO_GROUP), 1)[0]
+    if isinstance(found, Degenerate):
+        raise found
+    return found
 
-    def checked_slope(inverse: float) -> _Slope:
-        slope = _slope(logits, labels, valid, inverse)
-        _check_signal(slope, logits, valid)
-        return slope
 
-    inverse = _find_minimum(checked_slope, _first_guess(logits, labels, valid))
+def fit_temperatures(
+    logits: Rows, labels: Ints, groups: Ints, n_groups: int
+) -> list[float | Degenerate]:
+    """Return each group's temperature, or why it has none, reading the logits for all at once.
+
+    ``groups`` (n_items,) names each row's group, 0 to ``n_groups`` - 1, or ``NO_GROUP``.
+    """
+    found: list[float | Degenerate] = []
+    searches: dict[int, _Search] = {}
+    for group in range(n_groups):
+        members = groups == group
+        try:
+            _check_labels(labels[members])
+            guess = _first_guess(logits, labels, members)
+        except Degenerate as refusal:
+            found.append(refusal)
+            continue
+        found.append(inf)
+        searches[group] = _Search(guess, _ENOUGH)
+    while searches:
+        ask = {group: search.inverse for group, search in searches.items()}
+        for group, slope in _slopes(logits, labels, groups, ask).items():
+            search = searches[group]
+            try:
+                _check_signal(slope, logits, groups == group)
+            except Degenerate as refusal:
+                found[group] = refusal
+                del searches[group]
+                continue
+            search.step(slope)
+            if search.done:
+                found[group] = _inside_bounds(search.inverse)
+                del searches[group]
+    return found
+
+
+def _check_labels(labels: Ints) -> None:
+    check_enough_rows(labels.size)
+    if (labels == labels[0]).all():
+        raise Degenerate("single_label", f"every label is class {labels[0]}")
+
+
+def _inside_bounds(inverse: float) -> float | Degenerate:
     temperature = 1.0 / inverse
-    if not MIN_TEMPERATURE < temperature < MAX_TEMPERATURE:
-        raise Degenerate(
-            "at_bound",
-            f"the best temperature lies outside [{MIN_TEMPERATURE}, {MAX_TEMPERATURE}]",
-        )
-    return temperature
+    if MIN_TEMPERATURE < temperature < MAX_TEMPERATURE:
+        return temperature
+    return Degenerate(
+        "at_bound", f"the best temperature lies outside [{MIN_TEMPERATURE}, {MAX_TEMPERATURE}]"
+    )
 
 
 def _first_guess(logits: Rows, labels: Ints, valid: Mask) -> float:
-    """Return the best inverse temperature of a few blocks of rows spread over the data set."""
+    """Return the minimum of a few blocks of rows spread over the data set."""
     n_items, n_classes = logits.shape
     if n_items * n_classes <= 4 * _SAMPLE_ELEMENTS:
-        return 1.0  # the same for every order of the items, and some more passes cost little
+        return 1.0  # the same for every order of the items, and more passes cost little
     size = min(64, max(8, _SAMPLE_ELEMENTS // (_SAMPLE_BLOCKS * n_classes)))
     starts = np.linspace(0, n_items - size, _SAMPLE_BLOCKS).astype(np.int64).tolist()
     rows = np.concatenate([np.arange(start, start + size) for start in starts])
-    if not valid[rows].any():
+    rows = rows[valid[rows]]
+    if rows.size == 0:
         return 1.0
-    sample = np.concatenate([logits[start : start + size] for start in starts])
-    return _find_minimum(lambda b: _slope(sample, labels[rows], valid[rows], b), 1.0)
+    blocks = [logits[start : start + size][valid[start : start + size]] for start in starts]
+    sample = np.concatenate(blocks)
+    guess = 1.0
+    # A quarter of the sample brings the steps near, the whole of it then needs one or two.
+    for part in (slice(None, None, 4), slice(None)):
+        chosen, given = sample[part], labels[rows[part]]
+        alone = np.zeros(len(given), dtype=np.int64)
+        search = _Search(guess, _ENOUGH_FOR_A_GUESS)
+        while not search.done:
+            search.step(_slopes(chosen, given, alone, {0: search.inverse})[0])
+        guess = search.inverse
+    return guess
 
 
-def _find_minimum(slope_at: Callable[[float], _Slope], start: float) -> float:
-    """Return the inverse temperature where f' = 0, or the bound behind which it lies.
+class _Search:
+    """The search for the inverse temperature where f' = 0, or the bound behind which it lies.
 
-    Newton steps on the convex f, kept inside a bracket that f' shrinks, so that no flat region
-    sends a step astray. From the second pass on the change of f'' shows the third derivative,
-    which makes the convergence cubic: two full passes are enough after a good first guess.
+    Halley's steps on the convex f, kept inside a bracket that f' shrinks, so that no flat region
+    sends a step astray. Convergence is cubic: after a good guess two passes do.
     """
-    lowest, highest = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
-    low, high = lowest, highest
-    inverse = min(max(start, lowest), highest)
-    before: _Slope | None = None
-    for _ in range(_MAX_STEPS):
-        slope = slope_at(inverse)
-        low, high = (low, inverse) if slope.first > 0 else (inverse, high)
-        if low >= high:
-            return inverse
-        step = _newton_step(slope, before)
-        error = _error_after(step, slope, before)
-        inverse = _inside(inverse + step, low, high, tried=slope.inverse)
-        if error <= _ENOUGH or high / low - 1 <= _ENOUGH:
-            break
-        before = slope
-    return inverse
+
+    def __init__(self, start: float, enough: float) -> None:
+        self._low, self._high = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
+        self.inverse = min(max(start, self._low), self._high)
+        self.done = False
+        self._enough = enough
+        self._steps_left = _MAX_STEPS
+
+    def step(self, slope: _Slope) -> None:
+        """Move ``inverse`` on by what the slope there, up to rounding, tells."""
+        self.inverse = slope.inverse
+        if slope.first > 0:
+            self._high = self.inverse
+        else:
+            self._low = self.inverse
+        if self._low >= self._high:
+            self.done = True
+            return
+        step = _halley_step(slope)
+        size = abs(step) / self.inverse
+        # Near the minimum the error after a step is of the order of the step's cube.
+        error = size**3 if size < 0.1 else size
+        self.inverse = _inside(self.inverse + step, self._low, self._high, tried=slope.inverse)
+        self._steps_left -= 1
+        narrow = self._high / self._low - 1 <= self._enough
+        self.done = error <= self._enough or narrow or self._steps_left == 0
 
 
-def _newton_step(slope: _Slope, before: _Slope | None) -> float:
-    """Return Newton's step, or Halley's where the previous pass tells the third derivative."""
+def _halley_step(slope: _Slope) -> float:
+    """Return Halley's step towards f' = 0, or Newton's where the third derivative misleads."""
     if slope.second <= 0:
         return copysign(inf, -slope.first) if slope.first else 0.0
-    curvature = slope.second
-    if before is not None and before.inverse != slope.inverse:
-        third = (slope.second - before.second) / (slope.inverse - before.inverse)
-        bend = slope.first * third / (2 * slope.second)
-        # Far from the minimum the correction may outweigh what it corrects; Newton is safe there.
-        if abs(bend) < 0.1 * curvature:
-            curvature -= bend
-    return -slope.first / curvature
-
-
-def _error_after(step: float, slope: _Slope, before: _Slope | None) -> float:
-    """Return the order of the relative error that is left in b once ``step`` has been taken."""
-    size = abs(step) / slope.inverse
-    if before is None or size > 0.1:
-        return size
-    # Newton squares the error; the estimated third derivative gains the previous step once more.
-    gained = max(size, abs(slope.inverse / before.inverse - 1))
-    return size * size * gained
+    newton = -slope.first / slope.second
+    # Far from the minimum the correction may outweigh what it corrects; Newton is safe there.
+    correction = newton * slope.third / slope.second / 2
+    return newton / (1 + correction) if abs(correction) < 0.3 else newton
 
 
 def _inside(target: float, low: float, high: float, *, tried: float) -> float:
@@ -134,39 +184,71 @@ def _inside(target: float, low: float, high: float, *, tried: float) -> float:
     return edge if at_bound and edge != tried else sqrt(low * high)
 
 
-def _slope(logits: Rows, labels: Ints, valid: Mask, inverse: float) -> _Slope:
-    """Return the NLL's derivatives at ``inverse`` over the valid rows, in one pass."""
-    first = second = 0.0
-    n_rows = n_top = 0
-    distances, weights = scratch_like(logits, 2)
+@dataclass(slots=True)
+class _Sums:
+    """What one pass adds up for one group of rows, in units of the scaled logits."""
+
+    first: float = 0.0
+    second: float = 0.0
+    third: float = 0.0
+    n_rows: int = 0
+    n_top: int = 0
+
+    def add(
+        self, logits: Chunk, labels: Ints, inverse: np.floating[Any], scaled: Chunk, weight: Chunk
+    ) -> None:
+        """Add rows, overwriting ``scaled``, which may be ``logits`` itself, and ``weight``.
+
+        The scaled logits become distances from the largest, so that no exponential overflows.
+        """
+        every = np.arange(len(logits))
+        np.multiply(logits, inverse, out=scaled)
+        np.subtract(scaled, scaled[every, scaled.argmax(axis=1), None], out=scaled)
+        to_label = scaled[every, labels].astype(np.float64)
+        np.exp(scaled, out=weight)
+        total = row_sums(weight)
+        mean = np.vecdot(weight, scaled) / total
+        np.multiply(weight, scaled, out=weight)
+        square = np.vecdot(weight, scaled) / total
+        np.multiply(weight, scaled, out=weight)
+        cube = np.vecdot(weight, scaled) / total
+        self.first += float((mean - to_label).sum())
+        self.second += float(np.maximum(square - mean * mean, 0.0).sum())
+        self.third += float((cube - mean * (3.0 * square - 2.0 * mean * mean)).sum())
+        self.n_rows += len(logits)
+        self.n_top += int(np.count_nonzero(to_label == 0))
+
+
+def _slopes(
+    logits: Rows, labels: Ints, groups: Ints, inverses: Mapping[int, float]
+) -> dict[int, _Slope]:
+    """Return the NLL's derivatives at each group's inverse temperature, in one pass."""
+    sums = {group: _Sums() for group in inverses}
+    scratch, weights = scratch_like(logits, 2)
     # The arithmetic sees a rounded number; the iteration has to know which.
-    inverse = float(distances.dtype.type(inverse))
-    for index, chunk in row_chunks(logits, where=valid):
-        distance, weight = distances[: len(chunk)], weights[: len(chunk)]
-        np.subtract(chunk, chunk.max(axis=1, keepdims=True), out=distance)
-        to_label = distance[np.arange(len(chunk)), labels[index]].astype(np.float64)
-        mean, variance = _moments(distance, inverse, weight)
-        first += float((mean - to_label).sum())
-        second += float(variance.sum())
-        n_rows += len(chunk)
-        n_top += int(np.count_nonzero(to_label == 0))
-    if not isfinite(first + second):
-        raise ValueError("rows marked as valid contain NaN, infinity or numbers too far apart")
-    return _Slope(inverse, first / n_rows, second / n_rows, n_rows, n_top)
-
-
-def _moments(distance: Chunk, inverse: float, weight: Chunk) -> tuple[Floats, Floats]:
-    """Return the mean and the variance of ``distance`` per row under softmax(inverse * distance).
-
-    ``distance`` is at most 0, so no exponential overflows; ``weight`` is scratch space.
-    """
-    np.multiply(distance, distance.dtype.type(inverse), out=weight)
-    np.exp(weight, out=weight)
-    total = weight.sum(axis=1).astype(np.float64)
-    np.multiply(weight, distance, out=weight)
-    mean = weight.sum(axis=1) / total
-    square = np.einsum("ij,ij->i", weight, distance) / total
-    return mean, np.maximum(square - mean * mean, 0.0)
+    rounded = {group: scratch.dtype.type(inverse) for group, inverse in inverses.items()}
+    for index, chunk in row_chunks(logits, where=np.isin(groups, list(inverses))):
+        for group, total in sums.items():
+            mine = np.flatnonzero(groups[index] == group)
+            part = chunk
+            if mine.size < len(chunk):
+                part = np.take(chunk, mine, axis=0, out=scratch[: mine.size], mode="clip")
+            space = scratch[: mine.size], weights[: mine.size]
+            total.add(part, labels[index][mine], rounded[group], *space)
+    slopes = {}
+    for group, total in sums.items():
+        if not isfinite(total.first + total.second):
+            raise ValueError("rows marked as valid contain NaN, infinity or numbers too far apart")
+        inverse, n_rows = float(rounded[group]), total.n_rows
+        slopes[group] = _Slope(
+            inverse,
+            total.first / n_rows / inverse,
+            total.second / n_rows / inverse**2,
+            total.third / n_rows / inverse**3,
+            n_rows,
+            total.n_top,
+        )
+    return slopes
 
 
 def _check_signal(slope: _Slope, logits: Rows, valid: Mask) -> None:

@@ -225,17 +225,17 @@ def _publish(
 
 def describe_calibration(audit: Audit, calibration: ExpertCalibration) -> dict[str, Any]:
     """Return an expert's calibration as the JSON that pages and reports read."""
-    fits = {"a": calibration.calibrator_a, "b": calibration.calibrator_b}
     refusal = calibration.degenerate
     histogram = calibration.histogram
     return {
         "calibrator": audit.calibrator,
-        "parameters": {half: {"temperature": fit.temperature} for half, fit in fits.items() if fit},
+        "parameters": calibration.parameters,
         "degenerate": refusal and {"reason": refusal.reason, "detail": refusal.detail},
         "accuracy": calibration.accuracy,
         "n_scored": calibration.n_scored,
         "ece": dict(calibration.ece),
         "nll": dict(calibration.nll),
+        "brier": dict(calibration.brier),
         "reliability": {
             name: {
                 "count": table.count.tolist(),

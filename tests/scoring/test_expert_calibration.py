@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from scoring.binning import expected_calibration_error
-from scoring.calibration import TemperatureScaler
+from scoring.binning import expected_calibration_error, reliability_table
+from scoring.calibration import (
+    HistogramBinner,
+    IsotonicCalibrator,
+    PlattScaler,
+    TemperatureScaler,
+)
+from scoring.calibration_error import brier_score
+from scoring.confidence import PROBABILITY_FLOOR
+from scoring.confident_learning import confident_learning, confident_learning_queues
 from scoring.expert_calibration import calibrate_expert
 from scoring.splits import in_half_a
 
@@ -88,13 +96,131 @@ def test_without_a_calibrator_nothing_is_fitted_and_nothing_is_degenerate():
         calibrate_expert(*sample(), HALF_A, calibrator="magic")
 
 
-def test_an_expert_that_scored_nothing_has_no_figures():
+def test_b103_an_expert_that_scored_nothing_has_no_figures():
     fitted = calibrate_expert(np.full((60, 3), np.nan), np.zeros(60, int), np.arange(60) < 30)
     assert fitted.n_scored == 0
     assert fitted.accuracy is None
     assert fitted.degenerate.reason == "empty_split"
     assert set(fitted.ece.values()) == set(fitted.nll.values()) == {None}
     assert fitted.reliability == {}
+
+
+def confidence_of(calibrator, logits, raw, correct, items):
+    """Fit on some items' scores, apply to all: what the streamed calibration must amount to."""
+    if calibrator == "platt":
+        fitted, scores = (
+            PlattScaler.fit(logits.max(axis=1)[items], correct[items]),
+            logits.max(axis=1),
+        )
+    elif calibrator == "histogram":
+        fitted, scores = HistogramBinner.fit(raw[items], correct[items], 15), raw
+    else:
+        fitted, scores = IsotonicCalibrator.fit(raw[items], correct[items]), raw
+    return fitted, fitted.apply(scores)
+
+
+CONFIDENCE_CALIBRATORS = ["platt", "histogram", "isotonic"]
+
+
+@pytest.mark.parametrize("calibrator", CONFIDENCE_CALIBRATORS)
+def test_calibrators_of_the_top_class_are_cross_fitted_and_share_out_the_rest(calibrator):
+    logits, labels = sample()
+    fitted = calibrate_expert(logits, labels, HALF_A, calibrator=calibrator, keys=KEYS)
+    raw, correct = fitted.scored.raw_confidence, logits.argmax(axis=1) == labels
+    np.testing.assert_allclose(raw, softmax(logits, axis=1).max(axis=1))
+    on_a, by_a = confidence_of(calibrator, logits, raw, correct, HALF_A)
+    on_b, by_b = confidence_of(calibrator, logits, raw, correct, ~HALF_A)
+    assert fitted.parameters == {"a": on_a.parameters, "b": on_b.parameters}
+    expected = np.where(HALF_A, by_b, by_a)
+    np.testing.assert_allclose(fitted.scored.confidence, expected, rtol=1e-9)
+    dense, every = softmax(logits, axis=1), np.arange(4000)
+    top = dense.argmax(axis=1)
+    shared = dense * ((1 - expected) / (1 - dense[every, top]))[:, None]
+    shared[every, top] = expected
+    np.testing.assert_allclose(shared.sum(axis=1), 1)
+    np.testing.assert_allclose(fitted.scored.given_probability, shared[every, labels], rtol=1e-7)
+    for half, items in (("a", HALF_A), ("b", ~HALF_A)):
+        assert fitted.ece[f"{half}_after"] == pytest.approx(
+            reliability_table(by_a[items], correct[items], keys=np.array(KEYS)[items]).ece
+        )
+        assert fitted.brier[f"{half}_after"] == pytest.approx(
+            brier_score(by_a[items], correct[items])
+        )
+        assert np.isfinite(fitted.nll[f"{half}_after"])
+    assert fitted.ece["b_after"] < fitted.ece["b_before"] / 2
+    assert fitted.scored.temperature.tolist() == [1.0] * 4000
+
+
+@pytest.mark.parametrize("calibrator", CONFIDENCE_CALIBRATORS)
+def test_confident_learning_sees_the_shared_out_probabilities(calibrator):
+    logits, labels = sample()
+    others = logits + np.random.default_rng(9).normal(size=logits.shape)
+    experts = [logits, others]
+    scored = [calibrate_expert(z, labels, HALF_A, calibrator=calibrator).scored for z in experts]
+    dense = []
+    for z, each in zip(experts, scored, strict=True):
+        raw, every = softmax(z, axis=1), np.arange(4000)
+        part = raw * ((1 - each.confidence) / (1 - raw.max(axis=1)))[:, None]
+        part[every, each.top1] = each.confidence
+        dense.append(part)
+    queues = confident_learning_queues(experts, scored, labels)
+    for collision, queue in queues.items():
+        flagged = confident_learning(np.mean(dense, axis=0), labels, collision)
+        np.testing.assert_array_equal(queue.mask(4000), flagged)
+        assert flagged.any()
+
+
+@pytest.mark.parametrize("calibrator", CONFIDENCE_CALIBRATORS)
+def test_calibrators_of_the_top_class_refuse_with_a_reason_and_leave_missing_rows_alone(calibrator):
+    logits, labels = sample()
+    right = np.where(HALF_A, labels, logits.argmax(axis=1))
+    if calibrator != "histogram":  # a bin of accuracy 1 is a fine bin
+        refused = calibrate_expert(logits, right, HALF_A, calibrator=calibrator)
+        assert refused.degenerate.reason == "single_label"
+        assert refused.degenerate.detail.startswith("half B")
+        assert refused.parameters == {}
+        assert refused.brier["a_after"] is None
+        np.testing.assert_array_equal(refused.scored.confidence, refused.scored.raw_confidence)
+    few = calibrate_expert(logits[:40], labels[:40], HALF_A[:40], calibrator=calibrator)
+    assert few.degenerate.reason == "too_few"
+    broken = logits.copy()
+    broken[7] = np.nan
+    holed = calibrate_expert(broken, labels, HALF_A, calibrator=calibrator)
+    assert holed.n_scored == 3999
+    assert np.isnan(holed.scored.confidence).tolist() == [number == 7 for number in range(4000)]
+    assert np.isnan(holed.scored.given_probability[7])
+
+
+def test_b126_confidences_of_0_and_1_cost_a_finite_nll():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 400)
+    logits = np.eye(3)[labels] * 4 + rng.normal(size=(400, 3)) * 0.1
+    logits[::5] = np.roll(logits[::5], 1, axis=1) / 8  # unsure and always wrong
+    fitted = calibrate_expert(logits, labels, np.arange(400) % 2 == 0, calibrator="histogram")
+    assert {0.0, 1.0} <= set(fitted.scored.confidence)
+    assert np.isfinite(fitted.scored.nll).all()
+    assert fitted.scored.nll.max() <= -np.log(PROBABILITY_FLOOR)
+
+
+@pytest.mark.parametrize("calibrator", CONFIDENCE_CALIBRATORS)
+def test_saturated_logits_leave_numbers_in_the_unit_interval(calibrator):
+    logits, labels = sample()
+    fitted = calibrate_expert(
+        (logits * 100).astype(np.float32), labels, HALF_A, calibrator=calibrator
+    )
+    for values in (fitted.scored.confidence, fitted.scored.given_probability):
+        assert ((values >= 0) & (values <= 1)).all()
+
+
+def test_the_brier_score_has_the_keys_of_the_other_figures():
+    logits, labels = sample()
+    fitted = calibrate_expert(logits, labels, HALF_A)
+    raw = softmax(logits, axis=1).max(axis=1)
+    correct = logits.argmax(axis=1) == labels
+    assert fitted.brier.keys() == fitted.ece.keys() == fitted.nll.keys()
+    assert fitted.brier["a_before"] == pytest.approx(brier_score(raw[HALF_A], correct[HALF_A]))
+    assert fitted.brier["b_after"] < fitted.brier["b_before"]
+    assert fitted.parameters["b"] == {"temperature": fitted.calibrator_b.temperature}
 
 
 def real_data(name):

@@ -1,8 +1,10 @@
 """The two halves: seeded, balanced, and indifferent to the order of the items."""
 
 import numpy as np
+import pytest
 
-from scoring.splits import in_half_a
+from scoring.degenerate import Degenerate
+from scoring.splits import check_no_leak, in_half_a
 
 KEYS = [f"ILSVRC2012_val_{number:08d}" for number in range(4000)]
 
@@ -24,3 +26,19 @@ def test_the_halves_of_known_keys_never_change():
     keys = ["a", "b", "c", "d", "e", "f", "ä", "\udcff"]
     half_a = [False, False, True, False, False, False, True, True]
     assert in_half_a(keys, seed=0).tolist() == half_a
+
+
+def test_b120_items_both_fitted_and_scored_are_a_leak():
+    check_no_leak(["a", "b"], ["c"])
+    with pytest.raises(Degenerate) as refusal:
+        check_no_leak(["a", "b", "c"], ["d", "c", "b"])
+    assert refusal.value.reason == "leak"
+    assert refusal.value.detail == "2 items are both fitted and scored, as b, c"
+
+
+def test_b120_the_halves_of_one_data_set_never_leak():
+    half_a = in_half_a(KEYS, seed=0)
+    check_no_leak(
+        [key for key, inside in zip(KEYS, half_a, strict=True) if inside],
+        [key for key, inside in zip(KEYS, half_a, strict=True) if not inside],
+    )
