@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -66,7 +65,8 @@ def curves(audit: Audit, truth: str, policy: str, methods: Sequence[str] | None 
         "census": sample.is_census,
         "last_judgment": last_judgment(audit),
         "methods": {name: _describe_method(audit, evidence, name) for name in chosen},
-        "overlap": [_describe_overlap(evidence, a, b) for a, b in combinations(chosen, 2)],
+        # Table 3's question: what the first method finds that another doesn't, and the reverse.
+        "overlap": [_describe_overlap(evidence, chosen[0], other) for other in chosen[1:]],
         "agreement": {
             "items_with_several_votes": known.n_with_several_votes,
             "unanimous": known.n_unanimous,

@@ -108,7 +108,9 @@ class JudgedSample:
 
     def total(self, values: Floats) -> float:
         """Return sum_h N_h mean_h(values): a total of ``values`` (n_judged,) over all items."""
-        return float(self._weights @ values)
+        sums = np.bincount(self.stratum[self.judged], values, self.sizes.size)
+        # A plain sum: BLAS would start threads for it, which wait for each other on a busy machine.
+        return float((self.sizes / np.maximum(self.n_judged, 1) * sums).sum())
 
     def covariance(self, first: Floats, second: Floats) -> float:
         """Return the estimated covariance of two such totals, with finite population correction.
@@ -123,13 +125,7 @@ class JudgedSample:
         ]
         products = np.bincount(of_judged, centred[0] * centred[1], self.sizes.size)
         factor = self.sizes * (self.sizes - self.n_judged) / (n * np.maximum(n - 1, 1))
-        return float(factor @ products)
-
-    @property
-    def _weights(self) -> Floats:
-        """N_h / n_h of every judged item: its inverse inclusion probability."""
-        of_judged = self.stratum[self.judged]
-        return self.sizes[of_judged] / self.n_judged[of_judged]
+        return float((factor * products).sum())
 
 
 def merge_thin_strata(sizes: Ints, n_judged: Ints, is_flagged: Mask) -> Ints:
