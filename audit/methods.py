@@ -11,6 +11,17 @@ NAMES = {
     CALIBRATED_ENSEMBLE: "two experts, top-k bins",
     "ensemble": "both experts dispute",
     "confident_learning": "Confident Learning",
+    "confident_learning_cleanlab": "Confident Learning, cleanlab's rule",
+    "calibrated_margin": "calibrated margin",
+    "self_confidence": "self-confidence",
+}
+
+
+SCORES = {
+    "confident_learning": "margin",
+    "confident_learning_cleanlab": "margin",
+    "calibrated_margin": "margin",
+    "self_confidence": "doubt",
 }
 
 
@@ -23,9 +34,9 @@ def name_method(method: str) -> str:
 
 def name_score(method: str) -> str:
     """Return what a method ranks by, in one or two words."""
-    if method == "confident_learning":
-        return "margin"
-    return "confidence" if method.startswith(BASIC) else "joint confidence"
+    if method.startswith(BASIC):
+        return "confidence"
+    return SCORES.get(method, "joint confidence")
 
 
 def order_methods(methods: Iterable[str]) -> list[str]:
