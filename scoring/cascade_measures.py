@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from scoring.arrays import Floats, as_mask
+from scoring.arrays import Floats, Mask, as_mask
 from scoring.cascade import as_outcomes, cascade_curve, count_levels, curve_of_counts
 
 SIGNIFICANCE = 0.05
@@ -57,26 +57,32 @@ def measure_apgr(
 
     Arrays as in ``cascade_curve``. The interval is a percentile bootstrap over test items, both
     models' answers to an item staying together; the routing table is taken as it is. Undefined
-    where McNemar's exact test finds no gap at 5 %, or finds the large model to be the worse one.
+    where McNemar's exact test finds no gap at 5 %, where so many resamples have none that the
+    interval has no end, and where the large model is the worse one.
     """
     counts = count_levels(level, small_correct, large_correct, n_levels)
     small, large = as_outcomes(small_correct, large_correct)
     gap, p_value = float(large.mean() - small.mean()), mcnemar_exact(small, large)
-    if p_value >= SIGNIFICANCE or gap < 0:
-        found = "within noise" if p_value >= SIGNIFICANCE else "the large model is the worse one"
-        return Apgr(
-            None,
-            None,
-            None,
-            f"{found}: accuracy {large.mean():.4f} (large) and {small.mean():.4f} (small), "
-            f"McNemar p = {p_value:.2g}",
-        )
     n_items = int(counts.sum())
     drawn = rng.multinomial(n_items, counts.ravel() / n_items, size=N_RESAMPLES)
-    values = _apgr_of(*curve_of_counts(drawn.reshape(N_RESAMPLES, *counts.shape)))
+    ratio, accuracy = curve_of_counts(drawn.reshape(N_RESAMPLES, *counts.shape))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    without_gap = float((accuracy[:, 0] <= accuracy[:, -1]).mean())
+    if p_value < SIGNIFICANCE and gap < 0:
+        return _undefined("the large model is the worse one", small, large, p_value)
+    # Resamples without a gap recover anything: with so many the interval would have no end.
+    if p_value >= SIGNIFICANCE or without_gap >= tail:
+        return _undefined("within noise", small, large, p_value)
+    low, high = np.quantile(_apgr_of(ratio, accuracy), [tail, 1 - tail])
     return Apgr(float(_apgr_of(*curve_of_counts(counts))), float(low), float(high))
+
+
+def _undefined(found: str, small: Mask, large: Mask, p_value: float) -> Apgr:
+    reason = (
+        f"{found}: accuracy {large.mean():.4f} (large) and {small.mean():.4f} (small), "
+        f"McNemar p = {p_value:.2g}"
+    )
+    return Apgr(None, None, None, reason)
 
 
 def choose_k(
@@ -122,7 +128,7 @@ def _apgr_of(small_ratio: Floats, accuracy: Floats) -> Floats:
     weak, strong = accuracy[..., -1], accuracy[..., 0]
     area = np.trapezoid(accuracy, small_ratio, axis=-1)
     gap = strong - weak
-    # A resample without a gap recovers anything; that it occurs widens the interval to infinity.
+    above = area - (weak + strong) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = (area - (weak + strong) / 2) / gap
-    return 0.5 + np.where(gap > 0, excess, np.inf)
+        excess = above / gap
+    return 0.5 + np.where(gap > 0, excess, np.copysign(np.inf, above))

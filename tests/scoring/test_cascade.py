@@ -164,6 +164,16 @@ def test_a_gap_within_noise_and_a_gap_the_wrong_way_have_no_apgr():
     assert "is the worse one" in measure_apgr(level, large, small, rng=rng).undefined
 
 
+def test_a_gap_that_some_resamples_lose_has_an_apgr_only_while_its_interval_ends():
+    both, level = np.arange(400) < 300, np.arange(400) % 4
+    for n_more in range(5, 40):
+        large = both | ((np.arange(400) >= 300) & (np.arange(400) < 310 + n_more))
+        small = both | ((np.arange(400) >= 390) & (np.arange(400) < 400))
+        found = measure_apgr(level, small, large, rng=np.random.default_rng(1))
+        assert found.undefined or np.isfinite([found.low, found.estimate, found.high]).all()
+    assert not found.undefined
+
+
 def test_95_percent_intervals_of_apgr_cover_the_truth_in_93_to_97_of_100_samples():
     rng = np.random.default_rng(20)
     share = np.array([0.2, 0.3, 0.1, 0.25, 0.15])
