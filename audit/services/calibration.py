@@ -17,7 +17,16 @@ from audit.evidence import Evidence, write_evidence
 from audit.models import Audit, AuditExpert, Flag
 from audit.score_store import ScoreStoreError, ShardedLogits, open_scores
 from audit.services import claims
-from scoring.cleaning import BinsOver, Queue, basic, calibrated_ensemble, disputed, ensemble
+from scoring.cleaning import (
+    BinsOver,
+    Queue,
+    basic,
+    calibrated_ensemble,
+    calibrated_margin,
+    disputed,
+    ensemble,
+    self_confidence,
+)
 from scoring.confident_learning import confident_learning_queues
 from scoring.expert_calibration import CalibratorName, ExpertCalibration, calibrate_expert
 from scoring.splits import in_half_a
@@ -156,13 +165,15 @@ def build_queues(
         keys=keys,
     )
     learned = confident_learning_queues(
-        inputs.logits,
-        [each.scored for each in calibrations],
-        given,
-        collisions=("candidates",),
-        keys=keys,
+        inputs.logits, [each.scored for each in calibrations], given, keys=keys
     )
     queues["confident_learning"] = learned["candidates"]
+    queues["confident_learning_cleanlab"] = learned["cleanlab"]
+    on_given = [each.scored.given_probability for each in calibrations]
+    queues["calibrated_margin"] = calibrated_margin(
+        top1s, confidences, on_given, given, keys=keys
+    )
+    queues["self_confidence"] = self_confidence(top1s, confidences, on_given, given, keys=keys)
     return queues
 
 
