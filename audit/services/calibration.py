@@ -170,9 +170,7 @@ def build_queues(
     queues["confident_learning"] = learned["candidates"]
     queues["confident_learning_cleanlab"] = learned["cleanlab"]
     on_given = [each.scored.given_probability for each in calibrations]
-    queues["calibrated_margin"] = calibrated_margin(
-        top1s, confidences, on_given, given, keys=keys
-    )
+    queues["calibrated_margin"] = calibrated_margin(top1s, confidences, on_given, given, keys=keys)
     queues["self_confidence"] = self_confidence(top1s, confidences, on_given, given, keys=keys)
     return queues
 
