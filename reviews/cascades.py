@@ -9,35 +9,25 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from audit.models import Dataset, ScoreSet
-from audit.score_store import ShardedLogits, open_scores
+from reviews.cascade_experts import (
+    CascadeExpert,
+    CascadeRefusedError,
+    find_scores,
+    fit_expert,
+    move_expert,
+)
 from reviews.evaluation_labels import GIVEN, EvaluationLabels, load_labels
 from reviews.models import Policy
 from scoring.arrays import Ints, Mask
-from scoring.calibration import Degenerate
 from scoring.cascade import CascadeCurve
 from scoring.cascade_comparison import Comparison, PairScores, compare_routers
 from scoring.cascade_measures import Apgr
-from scoring.expert_answers import AnswerCalibrator, ExpertAnswers, answer_items, fit_answers
-from scoring.routers import small_model_features
+from scoring.expert_answers import AnswerCalibrator
 from scoring.splits import in_half_a
 
 Document: TypeAlias = dict[str, Any]
 
 ROUTERS = ("CC", "UC", "RC", "MF", "oracle")
-
-
-class CascadeRefusedError(ValueError):
-    """The cascade can't be measured as asked; the message says what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """A data set's items in order, and the two experts' logits."""
-
-    keys: list[str]
-    given_labels: Ints
-    small: ShardedLogits
-    large: ShardedLogits
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +52,22 @@ def describe_cascade(
     from half B with the labels asked for - or from all items of ``test_dataset``, whose inputs
     may be of another distribution.
     """
-    items = _load_items(dataset, order)
-    half_a = in_half_a(items.keys, order.seed)
-    answers = _fit_both(items, half_a, order)
-    pair, usable = _pair_up(items, answers, None)
+    keys, given = _load_items(dataset)
+    score_sets = _find_both(dataset, order)
+    half_a = in_half_a(keys, order.seed)
+    experts = [fit_expert(each, given, half_a, order.calibrator) for each in score_sets]
+    pair, usable = _pair_up(experts, given, None)
     validation = np.flatnonzero(half_a & usable)
     if test_dataset is None:
-        labels = load_labels(dataset, items.given_labels, order.labels, order.policy)
-        tested, usable = _pair_up(items, answers, labels)
+        labels = _load_labels(dataset, given, order, score_sets)
+        tested, usable = _pair_up(experts, given, labels)
         test = np.flatnonzero(~half_a & usable)
     else:
-        there = _load_items(test_dataset, order)
-        labels = load_labels(test_dataset, there.given_labels, order.labels, order.policy)
-        moved = [
-            answer_items(logits, each.calibrator)
-            for logits, each in zip((there.small, there.large), answers, strict=True)
-        ]
-        tested, usable = _pair_up(there, moved, labels)
+        given = _load_items(test_dataset)[1]
+        score_sets = _find_both(test_dataset, order)
+        labels = _load_labels(test_dataset, given, order, score_sets)
+        moved = [move_expert(*each) for each in zip(experts, score_sets, strict=True)]
+        tested, usable = _pair_up(moved, given, labels)
         test = np.flatnonzero(usable)
     if validation.size == 0 or test.size == 0:
         raise CascadeRefusedError(
@@ -89,8 +78,8 @@ def describe_cascade(
         pair.select(validation),
         tested.select(test),
         n_bins=order.n_bins,
-        keys=np.array(items.keys)[validation],
-        calibrators=(answers[0].calibrator, answers[1].calibrator),
+        keys=np.array(keys)[validation],
+        calibrators=(experts[0].answers.calibrator, experts[1].answers.calibrator),
         rng=np.random.default_rng(order.seed),
     )
     document = _describe(found)
@@ -111,60 +100,45 @@ def describe_cascade(
     return document
 
 
-def _load_items(dataset: Dataset, order: Order) -> Items:
+def _load_items(dataset: Dataset) -> tuple[list[str], Ints]:
+    """Return the items' keys and given labels, in order."""
+    rows = list(dataset.items.order_by("position").values_list("key", "given_label"))
+    return [key for key, _ in rows], np.array([label for _, label in rows], dtype=np.int64)
+
+
+def _find_both(dataset: Dataset, order: Order) -> list[ScoreSet]:
     if order.small == order.large:
         raise CascadeRefusedError("the two experts of a cascade must differ")
-    score_sets = {}
-    for expert in (order.small, order.large):
-        score_set = dataset.score_sets.filter(expert=expert, state=ScoreSet.State.READY).first()
-        if score_set is None:
-            ready = dataset.score_sets.filter(state=ScoreSet.State.READY).order_by("expert")
-            known = ", ".join(ready.values_list("expert", flat=True)) or "none"
-            raise CascadeRefusedError(
-                f"{dataset} has no finished scores of {expert!r}; there are: {known}"
-            )
-        score_sets[expert] = score_set
-    rows = list(dataset.items.order_by("position").values_list("key", "given_label"))
-    return Items(
-        keys=[key for key, _ in rows],
-        given_labels=np.array([label for _, label in rows], dtype=np.int64),
-        small=open_scores(score_sets[order.small].pk),
-        large=open_scores(score_sets[order.large].pk),
-    )
+    return [find_scores(dataset, expert) for expert in (order.small, order.large)]
 
 
-def _fit_both(items: Items, half_a: Mask, order: Order) -> list[ExpertAnswers]:
-    answers = []
-    for name, logits in ((order.small, items.small), (order.large, items.large)):
-        try:
-            answers.append(fit_answers(logits, items.given_labels, half_a, order.calibrator))
-        except Degenerate as refusal:
-            raise CascadeRefusedError(
-                f"{name} can't be calibrated by {order.calibrator} ({refusal}); "
-                "--calibrator none compares raw confidences"
-            ) from refusal
-    return answers
+def _load_labels(
+    dataset: Dataset, given: Ints, order: Order, score_sets: Sequence[ScoreSet]
+) -> EvaluationLabels:
+    if order.labels != GIVEN and any(each.has_outcomes_only for each in score_sets):
+        raise CascadeRefusedError(
+            "outcomes were graded where they come from: they can't be measured on other labels"
+        )
+    return load_labels(dataset, given, order.labels, order.policy)
 
 
 def _pair_up(
-    items: Items, answers: Sequence[ExpertAnswers], labels: EvaluationLabels | None
+    experts: Sequence[CascadeExpert], given: Ints, labels: EvaluationLabels | None
 ) -> tuple[PairScores, Mask]:
     """Return both experts on all items, and which items both scored and the labels know.
 
     Without ``labels`` the given ones count. What is unusable is filled with zeros, to be left out.
     """
-    small, large = answers
+    small, large = (expert.answers for expert in experts)
     usable = small.valid & large.valid
-    if labels is None:
-        correct = [each.top1 == items.given_labels for each in answers]
-    else:
-        correct = [labels.is_right(each.top1) for each in answers]
+    if labels is not None:
         usable &= labels.is_known
-    features = np.nan_to_num(small_model_features(items.small, small.valid))
-    confidences = [np.nan_to_num(each.confidence) for each in answers]
-    raw = [np.nan_to_num(each.raw) for each in answers]
+    small_right, large_right = (expert.is_right(given, labels) for expert in experts)
     pair = PairScores.of(
-        (confidences[0], confidences[1]), (raw[0], raw[1]), (correct[0], correct[1]), features
+        (np.nan_to_num(small.confidence), np.nan_to_num(large.confidence)),
+        (np.nan_to_num(small.raw), np.nan_to_num(large.raw)),
+        (small_right, large_right),
+        experts[0].features(),
     )
     return pair, usable
 

@@ -101,3 +101,55 @@ def _recalibrated(answers: ExpertAnswers, calibrator: Calibrator) -> ExpertAnswe
     confidence = np.full(answers.top1.size, np.nan)
     confidence[answers.valid] = known
     return ExpertAnswers(answers.top1, answers.top_logit, answers.raw, confidence, calibrator)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswers:
+    """Whole answers, right or wrong, with one score each; all arrays have shape (n_items,).
+
+    ``raw``: the score, such as the mean logit of the produced tokens; ``confidence``: calibrated.
+    Both are NaN where not scored.
+    """
+
+    is_right: Mask
+    raw: Floats
+    confidence: Floats
+    calibrator: Calibrator | None
+
+    @property
+    def valid(self) -> Mask:
+        """Which items this expert answered."""
+        scored: Mask = ~np.isnan(self.raw)
+        return scored
+
+
+def fit_tasks(
+    scores: ArrayLike,
+    is_right: ArrayLike,
+    fit_on: ArrayLike,
+    calibrator: AnswerCalibrator = "platt",
+) -> TaskAnswers:
+    """Fit ``platt`` (or ``none``) on the items in ``fit_on`` (n_items,) (Section 2.1).
+
+    ``scores`` (n_items,), NaN where not scored, and ``is_right`` (n_items,) come from outside. The
+    other calibrators need probabilities of classes. Raises ``Degenerate``.
+    """
+    if calibrator not in {"platt", "none"}:
+        raise ValueError(f"scores of whole answers are calibrated by platt or none: {calibrator!r}")
+    raw = np.asarray(scores, dtype=np.float64)
+    right = as_mask(is_right, raw.size, "is_right")
+    half = as_mask(fit_on, raw.size, "fit_on") & ~np.isnan(raw)
+    fitted = PlattScaler.fit(raw[half], right[half]) if calibrator == "platt" else None
+    return score_tasks(raw, right, fitted)
+
+
+def score_tasks(
+    scores: ArrayLike, is_right: ArrayLike, calibrator: PlattScaler | None
+) -> TaskAnswers:
+    """Score answers by a calibrator fitted elsewhere; without one the score is the confidence."""
+    raw = np.asarray(scores, dtype=np.float64)
+    confidence = raw.copy()
+    if calibrator is not None:
+        known = ~np.isnan(raw)
+        confidence[known] = calibrator.apply(raw[known])
+    return TaskAnswers(as_mask(is_right, raw.size, "is_right"), raw, confidence, calibrator)

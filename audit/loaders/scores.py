@@ -116,7 +116,7 @@ def read_scores(
         return _read_log(path, declared, n_items, n_classes)
     if path.suffix.lower() in {".csv", ".parquet"}:
         table = read_score_table(path, n_items, n_classes)
-        joined = _match_keys(table.keys, keys)
+        joined = match_keys(table.keys, keys)
         found = _check_values(table.values, declared)
         return LoadedScores(table.values, declared, joined, tuple(found))
     order, notices = None, []
@@ -124,7 +124,7 @@ def read_scores(
     if sniff_container(path) == "npz":
         values, others = open_npz_member(path, _MEMBERS[kind], expected)
         if "keys" in others:
-            order = _match_keys(read_npz_keys(path, n_items), keys)
+            order = match_keys(read_npz_keys(path, n_items), keys)
         notices += _name_ignored(others)
     else:
         values = open_npy(path, expected)
@@ -147,7 +147,7 @@ def _read_top_k(path: Path, n_items: int, n_classes: int, keys: Sequence[str]) -
     listed = TopK(columns["classes"], columns["probabilities"], n_classes)
     listed.check(ROWS_PER_READ)
     others = [name for name in list_npz(path) if name not in columns]
-    order = _match_keys(read_npz_keys(path, n_items), keys) if "keys" in others else None
+    order = match_keys(read_npz_keys(path, n_items), keys) if "keys" in others else None
     notices = (listed.notice, *_name_ignored(others))
     return LoadedScores(listed.probabilities, "top-k", order, notices, listed)
 
@@ -168,7 +168,7 @@ def _name_ignored(others: Sequence[str]) -> list[str]:
     return [f"other arrays in the file were ignored: {', '.join(ignored)[:200]}"]
 
 
-def _match_keys(found: Sequence[str], expected: Sequence[str]) -> NDArray[np.int64]:
+def match_keys(found: Sequence[str], expected: Sequence[str]) -> NDArray[np.int64]:
     """Return for every item the row that holds it; both sides must name the same items once."""
     problems = ProblemList()
     rows: dict[str, int] = {}

@@ -56,6 +56,11 @@ class ScoreSet(models.Model):
     def is_ready(self) -> bool:
         return self.state == self.State.READY
 
+    @property
+    def has_outcomes_only(self) -> bool:
+        """Whether each item has a score and a verdict (two columns) in place of class logits."""
+        return bool(self.parameters.get("kind") == "correctness")
+
 
 class Chunk(Claimable):
     """A run of items [start, stop) that one worker scores at a time."""

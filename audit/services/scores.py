@@ -38,10 +38,20 @@ def request_scores(dataset: Dataset, expert: str) -> ScoreSet:
     score_set = ScoreSet.objects.filter(dataset=dataset, expert=expert).first()
     if score_set is None:
         return _plan(dataset, expert)
+    check_classes_known(score_set)
     if score_set.source == ScoreSet.Source.RUN:
         resume_scores(score_set)
         score_set.refresh_from_db()
     return score_set
+
+
+def check_classes_known(score_set: ScoreSet) -> None:
+    """Refuse scores of whole answers where logits of classes are needed."""
+    if score_set.has_outcomes_only:
+        raise ScoresRefusedError(
+            f"{score_set.expert} has a score and a verdict per item, no logits per class: "
+            "it can take part in cascades only"
+        )
 
 
 def _plan(dataset: Dataset, expert: str) -> ScoreSet:
@@ -149,12 +159,14 @@ def store_scores(
     *,
     source: ScoreSet.Source,
     dtype: str = "float32",
+    n_columns: int | None = None,
     parameters: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> ScoreSet:
     """Store a whole score set at once, from blocks of logits in item order.
 
-    Rows of quarantined items are overwritten with NaN: they take part in nothing.
+    Rows of quarantined items are overwritten with NaN: they take part in nothing. ``n_columns``
+    is the number of classes unless the scores are of another kind, named in ``parameters``.
     """
     if ScoreSet.objects.filter(dataset=dataset, expert=expert).exists():
         raise ScoresRefusedError(f"{dataset} has scores of {expert!r} already")
@@ -173,7 +185,7 @@ def store_scores(
             score_set.pk,
             0,
             _blank(rows, quarantined),
-            (dataset.n_items, dataset.n_classes),
+            (dataset.n_items, dataset.n_classes if n_columns is None else n_columns),
             dtype=dtype,
         )
         close_score_set(score_set, [shard])
@@ -206,6 +218,7 @@ def combine_folds(
         found = ScoreSet.objects.filter(dataset=dataset, expert=fold).first()
         if found is None or not found.is_ready:
             raise ScoresRefusedError(f"{dataset} has no finished scores of {fold!r}")
+        check_classes_known(found)
         score_sets.append(found)
     keys = list(dataset.items.order_by("position").values_list("key", flat=True))
     missing = [key for key in keys if key not in held_out]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from scoring.calibration import Degenerate, HistogramBinner, PlattScaler, TemperatureScaler
-from scoring.expert_answers import ANSWER_CALIBRATORS, answer_items, fit_answers
+from scoring.expert_answers import (
+    ANSWER_CALIBRATORS,
+    answer_items,
+    fit_answers,
+    fit_tasks,
+    score_tasks,
+)
 
 
 def some_items(n_items=200, seed=0):
@@ -73,3 +79,21 @@ def test_too_little_to_fit_on_and_unknown_calibrators_are_refused():
         fit_answers(logits, labels, np.arange(200) < 20)
     with pytest.raises(ValueError, match="calibrator must be one of"):
         fit_answers(logits, labels, np.ones(200, dtype=bool), "magic")
+
+
+def test_whole_answers_are_calibrated_by_platts_line_on_their_half():
+    rng = np.random.default_rng(0)
+    scores, half = rng.normal(size=200), rng.random(200) < 0.5
+    right = rng.random(200) < 1 / (1 + np.exp(-scores))
+    scores[3] = np.nan
+    used = half & ~np.isnan(scores)
+    tasks = fit_tasks(scores, right, half)
+    assert tasks.calibrator == PlattScaler.fit(scores[used], right[used])
+    np.testing.assert_array_equal(tasks.confidence[used], tasks.calibrator.apply(scores[used]))
+    assert np.flatnonzero(~tasks.valid).tolist() == [3]
+    raw = fit_tasks(scores, right, half, "none")
+    np.testing.assert_array_equal(raw.confidence, scores)
+    again = score_tasks(scores[:10], right[:10], tasks.calibrator)
+    np.testing.assert_array_equal(again.confidence, tasks.confidence[:10])
+    with pytest.raises(ValueError, match="platt or none"):
+        fit_tasks(scores, right, half, "temperature")

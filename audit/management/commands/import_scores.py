@@ -10,6 +10,7 @@ import numpy as np
 from django.core.management.base import CommandError, CommandParser
 
 from audit.loaders.base import ImportRefused, refuse
+from audit.loaders.correctness import COLUMNS, CORRECTNESS, read_correctness
 from audit.loaders.scores import KINDS, LoadedScores, read_scores
 from audit.management.base import AuditCommand, find_dataset
 from audit.models import Dataset, ScoreSet
@@ -23,41 +24,71 @@ class Command(AuditCommand):
         parser.add_argument("dataset")
         parser.add_argument("expert", help="The name the expert gets.")
         parser.add_argument("path", type=Path)
-        parser.add_argument("--kind", choices=KINDS, default="logits")
+        parser.add_argument("--kind", choices=(*KINDS, CORRECTNESS), default="logits")
 
     def handle(self, **options: Any) -> None:
         dataset = find_dataset(options["dataset"])
         started = time.perf_counter()
-        keys = list(dataset.items.order_by("position").values_list("key", flat=True))
+        import_one = import_outcomes if options["kind"] == CORRECTNESS else import_logits
         try:
-            loaded = read_scores(
-                options["path"], options["kind"], dataset.n_items, dataset.n_classes, keys
-            )
-            notices = [*loaded.notices, *compare_targets(dataset, loaded)]
-            score_set = store_scores(
-                dataset,
-                options["expert"],
-                loaded.iter_rows(),
-                source=ScoreSet.Source.IMPORTED,
-                dtype=loaded.dtype,
-                parameters=describe_import(loaded),
+            score_set, notices = import_one(
+                dataset, options["expert"], options["path"], options["kind"]
             )
         except (ImportRefused, ScoresRefusedError) as refusal:
             raise CommandError(str(refusal)) from refusal
+        n_columns = 1 if score_set.has_outcomes_only else dataset.n_classes
         document = {
             "dataset": dataset.slug,
             "expert": score_set.expert,
-            "items": loaded.n_items,
-            "classes": loaded.n_classes,
+            "items": dataset.n_items,
+            "classes": None if score_set.has_outcomes_only else dataset.n_classes,
             "notices": notices,
             "sha256": score_set.sha256,
             "seconds": round(time.perf_counter() - started, 3),
         }
         lines = [
-            f"{score_set.expert}: {loaded.n_items:,} x {loaded.n_classes:,} scores",
+            f"{score_set.expert}: {dataset.n_items:,} x {n_columns:,} scores",
             *(f"  note: {notice}" for notice in notices),
         ]
         self.emit(options, document, "\n".join(lines))
+
+
+def import_logits(
+    dataset: Dataset, expert: str, path: Path, kind: str
+) -> tuple[ScoreSet, list[str]]:
+    """Store scores of every class; return them and what there is to say about the file."""
+    loaded = read_scores(path, kind, dataset.n_items, dataset.n_classes, keys_of(dataset))
+    notices = [*loaded.notices, *compare_targets(dataset, loaded)]
+    score_set = store_scores(
+        dataset,
+        expert,
+        loaded.iter_rows(),
+        source=ScoreSet.Source.IMPORTED,
+        dtype=loaded.dtype,
+        parameters=describe_import(loaded),
+    )
+    return score_set, notices
+
+
+def import_outcomes(
+    dataset: Dataset, expert: str, path: Path, kind: str
+) -> tuple[ScoreSet, list[str]]:
+    """Store a score and a verdict per item: two columns in place of the classes'."""
+    loaded = read_correctness(path, dataset.n_items, keys_of(dataset))
+    score_set = store_scores(
+        dataset,
+        expert,
+        [loaded.rows],
+        source=ScoreSet.Source.IMPORTED,
+        n_columns=len(COLUMNS),
+        parameters={"kind": kind, "columns": list(COLUMNS)},
+    )
+    return score_set, []
+
+
+def keys_of(dataset: Dataset) -> list[str]:
+    """Return the items' keys in order."""
+    return list(dataset.items.order_by("position").values_list("key", flat=True))
 
 
 def describe_import(loaded: LoadedScores) -> dict[str, Any]:

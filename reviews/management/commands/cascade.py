@@ -9,7 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from audit.management.base import AuditCommand, find_dataset
 from audit.score_store import ScoreStoreError
-from reviews.cascades import CascadeRefusedError, Order, describe_cascade
+from reviews.cascade_experts import CascadeRefusedError
+from reviews.cascades import Order, describe_cascade
 from reviews.evaluation_labels import GIVEN, UnknownLabelsError
 from reviews.models import Policy
 from scoring.expert_answers import ANSWER_CALIBRATORS
