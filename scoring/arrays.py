@@ -192,7 +192,7 @@ def stored_chunks(
     """Yield ``(index, chunk)`` like ``row_chunks``, but in the type in which they are stored.
 
     The pages of memory-mapped files are given back as soon as the next chunk is asked for, so
-    that a file of any size costs no memory.
+    that a file of any size costs hardly any memory.
     """
     n_items, n_classes = rows.shape
     size = size or chunk_rows(n_classes)

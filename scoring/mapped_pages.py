@@ -15,32 +15,15 @@ _SHARED_MODES = ("r", "r+")  # pages of a private ("c") map may hold changes tha
 
 
 def release_pages(rows: NDArray[Any]) -> None:
-    """Give the memory pages back that lie behind ``rows``, a contiguous slice of a memory map.
+    """Give all memory pages back of the file map that ``rows`` is a part of.
 
-    Reading ``rows`` again still works and maps the same pages anew. Arrays that are no part of a
-    shared file map are left alone.
+    Reading again still works and maps the pages anew. All of them are meant, because the system
+    maps more than was touched, before and behind. Arrays that are no part of a shared file map
+    are left alone.
     """
-    mapped = _whole_map(rows)
-    if mapped is None or not rows.flags.c_contiguous or rows.size == 0:
-        return
-    pages: Any = mapped.base
-    if not hasattr(pages, "madvise"):  # as on Windows
-        return
-    # The map begins at the allocation boundary before the array's first byte.
-    lead = mapped.offset % mmap.ALLOCATIONGRANULARITY
-    first = _address(rows) - _address(mapped) + lead
-    start = first - first % mmap.PAGESIZE
-    pages.madvise(mmap.MADV_DONTNEED, start, min(first + rows.nbytes, len(pages)) - start)
-
-
-def _whole_map(rows: NDArray[Any]) -> Any:
-    """Return the shared memory map (numpy.memmap) that ``rows`` is a view of, or None."""
     array: Any = rows
     while array is not None and not isinstance(getattr(array, "base", None), mmap.mmap):
         array = getattr(array, "base", None)
-    return array if getattr(array, "mode", None) in _SHARED_MODES else None
-
-
-def _address(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    # Windows has no such advice and takes pages away by itself.
+    if getattr(array, "mode", None) in _SHARED_MODES and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)

@@ -16,6 +16,7 @@ import numpy as np
 
 from scoring.arrays import Chunk, Ints, Mask, Rows, row_chunks, row_sums, scratch_like
 from scoring.degenerate import Degenerate, check_enough_rows
+from scoring.mapped_pages import release_pages
 
 MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
@@ -117,7 +118,11 @@ def _first_guess(logits: Rows, labels: Ints, valid: Mask) -> float:
     rows = rows[valid[rows]]
     if rows.size == 0:
         return 1.0
-    blocks = [logits[start : start + size][valid[start : start + size]] for start in starts]
+    blocks = []
+    for start in starts:
+        block = logits[start : start + size]
+        blocks.append(block[valid[start : start + size]])
+        release_pages(block)
     sample = np.concatenate(blocks)
     guess = 1.0
     # A quarter of the sample brings the steps near, the whole of it then needs one or two.

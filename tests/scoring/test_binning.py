@@ -33,18 +33,18 @@ def test_equal_width_edges_belong_to_the_upper_bin_and_empty_bins_are_left_out()
     assert table.upper.tolist() == [0.25, 1]
 
 
-def test_ties_are_broken_by_key_not_by_position():
+def test_b113_ties_are_broken_by_key_not_by_position():
     assert equal_count_bins([0.5] * 4, 2, keys=["d", "a", "c", "b"]).tolist() == [1, 0, 1, 0]
 
 
-def test_fewer_items_than_bins_give_one_bin_each():
+def test_b122_b125_fewer_items_than_bins_give_one_bin_each():
     assert equal_count_bins([0.3, 0.1], 15).tolist() == [1, 0]
     assert equal_count_bins([], 15).tolist() == []
     assert expected_calibration_error([0.25], [1]) == 0.75
 
 
 @pytest.mark.parametrize("n_bins", [0, -3, 2.0, "15", True, float("nan")])
-def test_a_number_of_bins_that_is_no_count_is_refused(n_bins):
+def test_b122_a_number_of_bins_that_is_no_count_is_refused(n_bins):
     with pytest.raises(ValueError, match="n_bins must be a whole number"):
         equal_count_bins([0.5], n_bins)
 
@@ -85,7 +85,7 @@ def test_ece_equals_brute_force_and_lies_in_the_unit_interval(seed, n_items, n_b
 
 
 @given(seed=st.integers(0, 2**32), n_items=st.integers(1, 60), n_bins=st.integers(1, 20))
-def test_bins_follow_the_items_under_permutation(seed, n_items, n_bins):
+def test_b113_bins_follow_the_items_under_permutation(seed, n_items, n_bins):
     rng = np.random.default_rng(seed)
     confidence = rng.integers(0, 5, n_items) / 4
     keys = np.array([f"item-{key}" for key in rng.permutation(n_items)])

@@ -72,13 +72,15 @@ def test_an_item_without_a_given_label_is_never_flagged():
     assert queue.positions.tolist() == [1]
 
 
-def test_wrong_shapes_and_choices_are_refused():
+def test_b106_b122_wrong_shapes_and_choices_are_refused():
     with pytest.raises(ValueError, match="do not fit"):
         disputed([[1, 1]], [0])
     with pytest.raises(ValueError, match="'disputed' or 'all'"):
         bin_rank(CONFIDENCE, GIVEN == 0, 2, over="some")
     with pytest.raises(ValueError, match=r"k must lie in 1\.\.15"):
         calibrated_ensemble(TOPS, CONFIDENCE, GIVEN, k=16)
+    with pytest.raises(ValueError, match=r"k must lie in 1\.\.15"):
+        calibrated_ensemble(TOPS, CONFIDENCE, GIVEN, k=0)
     with pytest.raises(ValueError, match="has bins"):
         ensemble(TOPS, CONFIDENCE, GIVEN).sizes_by_k(15)
 
@@ -149,7 +151,7 @@ def test_flags_are_nested_and_end_at_the_ensemble_inside_every_basic(seed, n_ite
 
 @settings(max_examples=60, deadline=None)
 @given(**SEEDED)
-def test_permuting_the_items_changes_no_queue(seed, n_items):
+def test_b106_permuting_the_items_changes_no_queue(seed, n_items):
     tops, confidence, on_given, given_labels, keys = views(seed, n_items)
     order = np.random.default_rng(seed + 1).permutation(n_items)
     for method in (ensemble, calibrated_ensemble):

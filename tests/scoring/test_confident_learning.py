@@ -1,5 +1,7 @@
 """Confident Learning: by hand, against cleanlab, by brute force, and streamed against dense."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cleanlab.count import compute_confident_joint, get_confident_thresholds
@@ -171,7 +173,7 @@ def test_streamed_queues_equal_the_dense_computation(seed, tmp_path):
         assert (np.diff(queue.score) <= 0).all()
 
 
-def test_experts_that_do_not_fit_together_are_refused():
+def test_b106_experts_that_do_not_fit_together_are_refused():
     logits, labels = sample(0)
     scored = score_items(logits, labels, 1.0)
     with pytest.raises(ValueError, match="do not fit"):
@@ -180,3 +182,37 @@ def test_experts_that_do_not_fit_together_are_refused():
         confident_learning_queues([logits, logits[:, :3]], [scored, scored], labels)
     with pytest.raises(ValueError, match="collision must be"):
         confident_learning(softmax(logits, axis=1), labels, "first")
+
+
+def test_b124_thresholds_that_nothing_reaches_flag_nothing():
+    # Class 0 is only ever given with certainty, class 1 has no items: the last item reaches none.
+    probabilities = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8]])
+    for collision in COLLISIONS:
+        flagged = confident_learning(probabilities, [0, 0, 2, 2], collision)
+        assert flagged.tolist() == [False] * 4
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("sharpness", [1.0, 3.0])
+@pytest.mark.parametrize("n_experts", [1, 2, 3])
+def test_looking_at_likely_classes_alone_finds_what_looking_at_all_finds(
+    dtype, sharpness, n_experts
+):
+    rng = np.random.default_rng(0)
+    logits, labels = sample(1, 3000, 60)
+    experts = [
+        ((logits + rng.normal(size=logits.shape)) * sharpness).astype(dtype)
+        for _ in range(n_experts)
+    ]
+    experts[0][17, 2] = np.nan
+    experts[-1][100:110] = 0.0
+    scored = [score_items(z, labels, rng.uniform(0.8, 1.2, 3000)) for z in experts]
+    queues = confident_learning_queues(experts, scored, labels)
+    slow = [replace(each, likely=None) for each in scored]
+    for collision, queue in confident_learning_queues(experts, slow, labels).items():
+        np.testing.assert_array_equal(queues[collision].positions, queue.positions)
+        np.testing.assert_array_equal(queues[collision].proposed_label, queue.proposed_label)
+        np.testing.assert_array_equal(queues[collision].score, queue.score)
+        assert len(queue) > 30
+    if sharpness == 3.0:  # else so many classes are likely that there is no list
+        assert all(each.likely is not None for each in scored)
