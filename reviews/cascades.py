@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,12 +22,13 @@ from scoring.arrays import Ints, Mask
 from scoring.cascade import CascadeCurve
 from scoring.cascade_comparison import Comparison, PairScores, compare_routers
 from scoring.cascade_measures import Apgr
-from scoring.expert_answers import AnswerCalibrator
+from scoring.expert_answers import ANSWER_CALIBRATORS, AnswerCalibrator
 from scoring.splits import in_half_a
 
 Document: TypeAlias = dict[str, Any]
 
 ROUTERS = ("CC", "UC", "RC", "MF", "oracle")
+SWEPT_BINS = (5, 15, 50, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,25 @@ def describe_cascade(
     document["notes"] = list(labels.notes)
     document["warnings"] = _warn(labels, order, [dataset, test_dataset or dataset])
     return document
+
+
+def sweep_cascade(
+    dataset: Dataset, order: Order, test_dataset: Dataset | None = None
+) -> list[Document]:
+    """Return the APGR of ``CC`` for every calibrator and number of bins (Tables 4 and 5).
+
+    A calibrator that can't be fitted keeps its row, undefined with the reason.
+    """
+    orders = [replace(order, calibrator=name) for name in ANSWER_CALIBRATORS]
+    orders += [replace(order, n_bins=n_bins) for n_bins in SWEPT_BINS if n_bins != order.n_bins]
+    rows = []
+    for each in orders:
+        try:
+            apgr = describe_cascade(dataset, each, test_dataset)["apgr"]["CC"]
+        except CascadeRefusedError as refusal:
+            apgr = {"undefined": str(refusal)}
+        rows.append({"calibrator": each.calibrator, "bins": each.n_bins, "apgr": apgr})
+    return rows
 
 
 def _load_items(dataset: Dataset) -> tuple[list[str], Ints]:

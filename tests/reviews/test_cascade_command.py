@@ -202,6 +202,30 @@ def test_other_inputs_are_measured_with_the_first_sets_calibrators_and_bins():
     assert there["models"]["small"] == pytest.approx((answers.top1 == np.arange(400) % 3).mean())
 
 
+def test_other_inputs_are_routed_by_confidences_of_the_first_sets_calibrator():
+    dataset, harder = make_scored_dataset(), make_scored_dataset(seed=1, shift=1.0)
+    document = run_json(dataset, "--test-dataset", harder.slug)
+    cascade = Cascade.from_json(document["cascade"])
+    answers = answer_items(logits_of(harder, "small"), cascade.small_calibrator)
+    assert cascade.small_calibrator.temperature != pytest.approx(1.0, abs=0.05)
+    levels = cascade.level(answers.confidence)
+    ratios = [point["small_ratio"] for point in document["curves"]["CC"]]
+    expected = [(levels < k).mean() for k in range(cascade.n_bins + 1)]
+    np.testing.assert_allclose(ratios, expected)
+
+
+def test_a_sweep_repeats_the_measurement_for_calibrators_and_bins():
+    dataset = make_scored_dataset()
+    document = run_json(dataset, "--sweep")
+    rows = [(row["calibrator"], row["bins"]) for row in document["sweep"]]
+    others = [("platt", 15), ("histogram", 15), ("none", 15)]
+    bins = [("temperature", 5), ("temperature", 50), ("temperature", 100)]
+    assert rows == [("temperature", 15), *others, *bins]
+    assert document["sweep"][0]["apgr"] == document["apgr"]["CC"]
+    assert document["sweep"][3]["apgr"] == run_json(dataset, "--calibrator", "none")["apgr"]["CC"]
+    assert "  temperature  100  0." in run(dataset, "--sweep")
+
+
 def test_items_an_expert_could_not_score_take_no_part():
     dataset = make_scored_dataset()
     logits = logits_of(dataset, "large")

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from audit.management.base import AuditCommand, find_dataset
 from audit.score_store import ScoreStoreError
 from reviews.cascade_experts import CascadeRefusedError
-from reviews.cascades import Order, describe_cascade
+from reviews.cascades import Order, describe_cascade, sweep_cascade
 from reviews.evaluation_labels import GIVEN, UnknownLabelsError
 from reviews.models import Policy
 from scoring.expert_answers import ANSWER_CALIBRATORS
@@ -45,10 +45,17 @@ class Command(AuditCommand):
             help="Fit on the first data set as ever, measure on all of this one.",
         )
 
+        parser.add_argument(
+            "--sweep",
+            action="store_true",
+            help="Repeat for every calibrator and for 5, 15, 50 and 100 bins.",
+        )
+
     def handle(self, **options: Any) -> None:
         if options["bins"] < 1:
             raise CommandError(f"the number of bins must be at least 1, got {options['bins']}")
-        elsewhere = options["test_dataset"]
+        other = options["test_dataset"] and find_dataset(options["test_dataset"])
+        dataset = find_dataset(options["dataset"])
         order = Order(
             small=options["small"],
             large=options["large"],
@@ -59,11 +66,9 @@ class Command(AuditCommand):
             seed=options["seed"],
         )
         try:
-            document = describe_cascade(
-                find_dataset(options["dataset"]),
-                order,
-                find_dataset(elsewhere) if elsewhere else None,
-            )
+            document = describe_cascade(dataset, order, other)
+            if options["sweep"]:
+                document["sweep"] = sweep_cascade(dataset, order, other)
         except (CascadeRefusedError, UnknownLabelsError, ScoreStoreError) as refusal:
             raise CommandError(str(refusal)) from refusal
         self.emit(options, document, write_cascade(document))
@@ -90,11 +95,12 @@ def write_cascade(document: dict[str, Any]) -> str:
     )
     lines += ["", "average performance gap recovered (random: 0.5)"]
     for name, apgr in document["apgr"].items():
-        if "undefined" in apgr:
-            lines.append(f"  {name:<6}  undefined: {apgr['undefined']}")
-        else:
-            limits = f"[{apgr['low']:.4f}, {apgr['high']:.4f}]"
-            lines.append(f"  {name:<6}  {apgr['estimate']:.4f} {limits}  {NAMES[name]}")
+        words = "" if "undefined" in apgr else f"  {NAMES[name]}"
+        lines.append(f"  {name:<6}  {write_apgr(apgr)}{words}")
+    if "sweep" in document:
+        lines += ["", "the same for CC by calibrator and number of bins"]
+    for row in document.get("sweep", []):
+        lines.append(f"  {row['calibrator']:<11}  {row['bins']:>3}  {write_apgr(row['apgr'])}")
     lines += ["", "share answered by the small model, and accuracy"]
     lines.append("   k  " + "  ".join(f"{name:^15}" for name in SWEPT))
     curves = [document["curves"][name] for name in SWEPT]
@@ -105,3 +111,10 @@ def write_cascade(document: dict[str, Any]) -> str:
         ]
         lines.append(f"{k:>4}  " + "  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def write_apgr(apgr: dict[str, Any]) -> str:
+    """Return the number with its limits, or why there is none."""
+    if "undefined" in apgr:
+        return f"undefined: {apgr['undefined']}"
+    return f"{apgr['estimate']:.4f} [{apgr['low']:.4f}, {apgr['high']:.4f}]"
