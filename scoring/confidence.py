@@ -161,10 +161,9 @@ def read_items(
 
 def scored_at(readings: Readings, number: int, *, raw: int) -> ScoredItems:
     """Return the items scored at the temperature of that number; ``raw``: the number of 1."""
-    confidence, on_given, nll = _softmax_at(readings, number)
-    same = raw == number
+    confidence, on_given, nll = softmax_at(readings, number)
     raw_confidence, raw_on_given, raw_nll = (
-        (confidence, on_given, nll) if same else _softmax_at(readings, raw)
+        (confidence, on_given, nll) if raw == number else softmax_at(readings, raw)
     )
     return ScoredItems(
         top1=readings.top1,
@@ -188,7 +187,7 @@ def scored_by_confidence(readings: Readings, confidence: Floats) -> ScoredItems:
     the most probable. Where the top class holds all raw mass, the rest has none to go by and gets
     none. The NLL never looks below ``PROBABILITY_FLOOR``.
     """
-    raw_confidence, raw_on_given, raw_nll = _softmax_at(readings, 0)
+    raw_confidence, raw_on_given, raw_nll = softmax_at(readings, 0)
     mass = readings.other_masses[0]
     shared = mass >= _LEAST_MASS
     scale = np.where(np.isnan(mass), np.nan, 0.0)
@@ -209,8 +208,8 @@ def scored_by_confidence(readings: Readings, confidence: Floats) -> ScoredItems:
     )
 
 
-def _softmax_at(readings: Readings, number: int) -> tuple[Floats, Floats, Floats]:
-    """Return confidence, probability of the given label and its NLL at one temperature."""
+def softmax_at(readings: Readings, number: int) -> tuple[Floats, Floats, Floats]:
+    """Return each item's confidence, given label's probability and NLL at one temperature."""
     mass = readings.other_masses[number]
     to_given = readings.to_given / readings.temperatures[number]
     confidence = 1.0 / (1.0 + mass)
@@ -279,4 +278,5 @@ def _per_item(temperature: float | ArrayLike, n_items: int) -> Floats:
         raise ValueError(f"temperature must be one number or {n_items}, got shape {values.shape}")
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError("temperatures must be finite and positive")
-    return np.full(n_items, values) if values.ndim == 0 else values.copy()
+    # One number for all takes no memory; nobody writes into either.
+    return np.broadcast_to(values, (n_items,)) if values.ndim == 0 else values.copy()

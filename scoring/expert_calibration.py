@@ -25,6 +25,7 @@ from scoring.confidence import (
     read_items,
     scored_at,
     scored_by_confidence,
+    softmax_at,
 )
 from scoring.temperature import NO_GROUP, fit_temperatures
 
@@ -83,12 +84,13 @@ class ExpertCalibration:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Two fits or the reason for none, and the items scored: cross-fitted, and by A alone."""
+    """Two fits or the reason for none, the cross-fitted items, and what A alone makes of them."""
 
     fits: tuple[TemperatureScaler | ConfidenceCalibrator, ...]
     degenerate: Degenerate | None
     scored: ScoredItems
-    reported: ScoredItems
+    confidence_by_a: Floats
+    nll_by_a: Floats
 
 
 def calibrate_expert(
@@ -126,9 +128,8 @@ def calibrate_expert(
         outcome = _calibrate_logits(rows, labels, in_a, mask, fit=fit)
     else:
         outcome = _calibrate_confidence(rows, labels, in_a, mask, calibrator, n_bins)
-    reported = outcome.reported
-    correct = mask & (reported.top1 == labels)
-    figures = _measure(reported, correct, in_a, n_bins, key_ranks(keys, n_items))
+    correct = mask & (outcome.scored.top1 == labels)
+    figures = _measure(outcome, correct, in_a, n_bins, key_ranks(keys, n_items))
     if not outcome.fits:
         figures = {name: each for name, each in figures.items() if name.endswith("before")}
     names = [f"{half}_{moment}" for half in "ab" for moment in ("before", "after")]
@@ -164,11 +165,12 @@ def _calibrate_logits(
         )
     if not fits:
         raw = scored_at(read_items(rows, labels, valid, [1.0]), 0, raw=0)
-        return _Outcome((), degenerate, raw, raw)
+        return _Outcome((), degenerate, raw, raw.confidence, raw.nll)
     on_a, on_b = (each.temperature for each in fits)
     # Cross-fitted and by A differ on half A only: in this order no row is computed twice.
     readings = read_items(rows, labels, valid, [np.where(half_a, on_b, on_a), on_a, 1.0])
-    return _Outcome(fits, None, scored_at(readings, 0, raw=2), scored_at(readings, 1, raw=2))
+    confidence, _, nll = softmax_at(readings, 1)
+    return _Outcome(fits, None, scored_at(readings, 0, raw=2), confidence, nll)
 
 
 def _calibrate_confidence(
@@ -191,14 +193,10 @@ def _calibrate_confidence(
     fits: tuple[ConfidenceCalibrator, ...]
     fits, degenerate = _both(tried)
     if not fits:
-        return _Outcome((), degenerate, raw, raw)
+        return _Outcome((), degenerate, raw, raw.confidence, raw.nll)
     on_a, on_b = (_apply(each, scores, valid) for each in fits)
-    return _Outcome(
-        fits,
-        None,
-        scored_by_confidence(readings, np.where(half_a, on_b, on_a)),
-        scored_by_confidence(readings, on_a),
-    )
+    scored = scored_by_confidence(readings, np.where(half_a, on_b, on_a))
+    return _Outcome(fits, None, scored, on_a, scored_by_confidence(readings, on_a).nll)
 
 
 def _fit_confidence(
@@ -239,23 +237,24 @@ class _Figures:
 
 
 def _measure(
-    reported: ScoredItems, correct: Mask, half_a: Mask, n_bins: int, ranks: Ints
+    outcome: _Outcome, correct: Mask, half_a: Mask, n_bins: int, ranks: Ints
 ) -> dict[str, _Figures]:
     """Return the figures of each half that has scored items, before and after the fit on A."""
     figures = {}
+    scored = outcome.scored
     for half_name, half in (("a", half_a), ("b", ~half_a)):
-        items = np.flatnonzero(half & reported.valid)
+        items = np.flatnonzero(half & scored.valid)
         if items.size == 0:
             continue
-        outcome, ties = correct[items], ranks[items]
+        right, ties = correct[items], ranks[items]
         for moment, confidence, nll in (
-            ("before", reported.raw_confidence[items], reported.raw_nll[items]),
-            ("after", reported.confidence[items], reported.nll[items]),
+            ("before", scored.raw_confidence[items], scored.raw_nll[items]),
+            ("after", outcome.confidence_by_a[items], outcome.nll_by_a[items]),
         ):
             figures[f"{half_name}_{moment}"] = _Figures(
-                table=reliability_table(confidence, outcome, n_bins, keys=ties),
+                table=reliability_table(confidence, right, n_bins, keys=ties),
                 nll=float(nll.mean()),
-                brier=float(np.square(confidence - outcome).mean()),
+                brier=float(np.square(confidence - right).mean()),
             )
     return figures
 
