@@ -60,7 +60,7 @@ class NewAuditForm(forms.Form):
         self.chosen = _find_dataset(datasets, self["dataset"].value())
         ready = ScoreSet.objects.none()
         if self.chosen is not None:
-            ready = self.chosen.score_sets.filter(state=ScoreSet.State.READY).order_by("expert")
+            ready = self.chosen.score_sets.with_logits().order_by("expert")
         self.fields["score_sets"].queryset = ready  # type: ignore[attr-defined]
 
     @property

@@ -12,6 +12,7 @@ NAMES = {
     "ensemble": "both experts dispute",
     "confident_learning": "Confident Learning",
     "confident_learning_cleanlab": "Confident Learning, cleanlab's rule",
+    "smoothed_odds": "smoothed odds",
     "calibrated_margin": "calibrated margin",
     "self_confidence": "self-confidence",
 }
@@ -20,6 +21,7 @@ NAMES = {
 SCORES = {
     "confident_learning": "margin",
     "confident_learning_cleanlab": "margin",
+    "smoothed_odds": "log odds",
     "calibrated_margin": "margin",
     "self_confidence": "doubt",
 }

@@ -64,6 +64,12 @@ class ScoreSetQuerySet(models.QuerySet["ScoreSet"]):
     def scoring(self) -> ScoreSetQuerySet:
         return self.filter(state="scoring")
 
+    def with_logits(self) -> ScoreSetQuerySet:
+        """Finished score sets that an audit can use: not mere outcomes of generated answers."""
+        # Without the first half, a row without the key would be unknown, and so left out.
+        useful = ~Q(parameters__has_key="kind") | ~Q(parameters__kind="correctness")
+        return self.filter(useful, state="ready")
+
 
 class ChunkQuerySet(models.QuerySet["Chunk"]):
     """Chunks."""

@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('scoring', 'Scoring'), ('calibrating', 'Calibrating'), ('ready', 'Ready'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='scoring', max_length=12)),
                 ('n_bins', models.PositiveSmallIntegerField(default=15)),
                 ('bins_over', models.CharField(choices=[('disputed', 'disputed items'), ('all', 'all items')], default='disputed', max_length=10)),
-                ('calibrator', models.CharField(choices=[('temperature', 'temperature scaling'), ('none', 'none (raw confidences)')], default='temperature', max_length=12)),
+                ('calibrator', models.CharField(choices=[('temperature', 'temperature scaling'), ('platt', 'Platt scaling'), ('histogram', 'histogram binning'), ('isotonic', 'isotonic regression'), ('none', 'none (raw confidences)')], default='temperature', max_length=12)),
                 ('require_agreement', models.BooleanField(default=False)),
                 ('seed', models.PositiveIntegerField(default=0)),
                 ('n_disputed', models.PositiveIntegerField(blank=True, null=True)),

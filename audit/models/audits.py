@@ -33,6 +33,9 @@ class Audit(Claimable):
         """How confidences are calibrated."""
 
         TEMPERATURE = "temperature", "temperature scaling"
+        PLATT = "platt", "Platt scaling"
+        HISTOGRAM = "histogram", "histogram binning"
+        ISOTONIC = "isotonic", "isotonic regression"
         NONE = "none", "none (raw confidences)"
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="audits")

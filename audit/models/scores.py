@@ -57,6 +57,11 @@ class ScoreSet(models.Model):
         return self.state == self.State.READY
 
     @property
+    def caveat(self) -> str:
+        """What every page that shows figures of these scores must say, empty if nothing."""
+        return str(self.parameters.get("notice", ""))
+
+    @property
     def has_outcomes_only(self) -> bool:
         """Whether each item has a score and a verdict (two columns) in place of class logits."""
         return bool(self.parameters.get("kind") == "correctness")

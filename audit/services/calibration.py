@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 import numpy as np
-from django.db import transaction
+from django.db import connection, transaction
 from numpy.typing import NDArray
 
 from audit.evidence import Evidence, write_evidence
@@ -29,10 +30,12 @@ from scoring.cleaning import (
 )
 from scoring.confident_learning import confident_learning_queues
 from scoring.expert_calibration import CalibratorName, ExpertCalibration, calibrate_expert
+from scoring.ranking import smoothed_odds
+from scoring.sanity import label_map_suspect
 from scoring.splits import in_half_a
 
 logger = logging.getLogger(__name__)
-BATCH = 2000
+BATCH = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +73,12 @@ def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:
     clock = Clock()
     inputs = _read_inputs(audit, experts)
     half_a = in_half_a(inputs.keys, audit.seed)
-    calibrator: CalibratorName = (
-        "temperature" if audit.calibrator == Audit.Calibrator.TEMPERATURE else "none"
-    )
     calibrations = [
         calibrate_expert(
             logits,
             inputs.given_labels,
             half_a,
-            calibrator=calibrator,
+            calibrator=cast("CalibratorName", audit.calibrator),
             n_bins=audit.n_bins,
             keys=inputs.keys,
         )
@@ -86,11 +86,14 @@ def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:
     ]
     clock.lap("calibrate")
     top1s = [each.scored.top1 for each in calibrations]
+    suspicion = label_map_suspect(top1s, inputs.given_labels, audit.dataset.n_classes)
+    if suspicion:
+        raise ValueError(suspicion)
     queues = build_queues(audit, experts, inputs, calibrations)
     clock.lap("flag")
     write_evidence(audit.pk, _evidence(calibrations))
     agree = np.all([top1 == top1s[0] for top1 in top1s], axis=0)
-    flags = _new_flags(audit, inputs.item_ids, queues, agree)
+    flags = _flag_rows(audit, inputs.item_ids, queues, agree)
     published = _publish(
         audit,
         epoch,
@@ -164,13 +167,13 @@ def build_queues(
         require_agreement=agreement,
         keys=keys,
     )
-    learned = confident_learning_queues(
-        inputs.logits, [each.scored for each in calibrations], given, keys=keys
-    )
+    scored = [each.scored for each in calibrations]
+    learned = confident_learning_queues(inputs.logits, scored, given, keys=keys)
     queues["confident_learning"] = learned["candidates"]
     queues["confident_learning_cleanlab"] = learned["cleanlab"]
-    on_given = [each.scored.given_probability for each in calibrations]
+    on_given = [each.given_probability for each in scored]
     queues["calibrated_margin"] = calibrated_margin(top1s, confidences, on_given, given, keys=keys)
+    queues["smoothed_odds"] = smoothed_odds(inputs.logits, scored, given, keys=keys)
     queues["self_confidence"] = self_confidence(top1s, confidences, on_given, given, keys=keys)
     return queues
 
@@ -193,23 +196,44 @@ def _counts(queues: Mapping[str, Queue], n_bins: int) -> dict[str, Any]:
     return counts
 
 
-def _new_flags(
+FLAG_COLUMNS = (
+    "audit_id", "item_id", "method", "rank", "score", "bin_rank", "proposed_label",
+    "experts_agree",
+)  # fmt: skip
+
+
+def _flag_rows(
     audit: Audit, item_ids: Sequence[int], queues: Mapping[str, Queue], agree: NDArray[np.bool_]
-) -> list[Flag]:
-    return [
-        Flag(
-            audit=audit,
-            item_id=item_ids[position],
-            method=method,
-            rank=rank,
-            score=float(queue.score[rank - 1]),
-            bin_rank=None if queue.bin_rank is None else int(queue.bin_rank[rank - 1]),
-            proposed_label=int(queue.proposed_label[rank - 1]),
-            experts_agree=bool(agree[position]),
-        )
-        for method, queue in queues.items()
-        for rank, position in enumerate(queue.positions.tolist(), start=1)
-    ]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of FLAG_COLUMNS, queue by queue in rank order."""
+    agrees = agree.tolist()
+    for method, queue in queues.items():
+        bins = [None] * len(queue) if queue.bin_rank is None else queue.bin_rank.tolist()
+        columns = (queue.positions.tolist(), queue.score.tolist(), queue.proposed_label.tolist())
+        for rank, (position, score, label) in enumerate(zip(*columns, strict=True), start=1):
+            yield (
+                audit.pk, item_ids[position], method, rank, score, bins[rank - 1], label,
+                agrees[position],
+            )  # fmt: skip
+
+
+def _insert_flags(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert hundreds of thousands of flags; a model object each would take ten times as long."""
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(name) for name in FLAG_COLUMNS)
+    values = ", ".join(["%s"] * len(FLAG_COLUMNS))
+    # Only names of our own model are put into the statement.
+    statement = f"INSERT INTO {quote(Flag._meta.db_table)} ({columns}) VALUES ({values})"  # noqa: S608
+    with connection.cursor() as cursor:
+        for batch in batched(rows, BATCH):
+            cursor.executemany(statement, batch)
+
+
+def batched(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows in lists of at most `size` (itertools.batched, which 3.11 lacks)."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 @transaction.atomic
@@ -218,7 +242,7 @@ def _publish(
     epoch: int,
     experts: Sequence[AuditExpert],
     calibrations: Sequence[ExpertCalibration],
-    flags: list[Flag],
+    flags: Iterable[tuple[Any, ...]],
     facts: dict[str, Any],
 ) -> bool:
     # The guarded update runs first: it locks the row, so a rival waits and then writes nothing.
@@ -228,7 +252,7 @@ def _publish(
         AuditExpert.objects.filter(pk=expert.pk).update(
             calibration=describe_calibration(audit, calibration)
         )
-    Flag.objects.bulk_create(flags, batch_size=BATCH)
+    _insert_flags(flags)
     return True
 
 

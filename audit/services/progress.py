@@ -26,6 +26,7 @@ class ExpertProgress:
     chunks_total: int
     workers: tuple[str, ...]
     error: str
+    caveat: str
 
 
 def expert_progress(audit: Audit) -> list[ExpertProgress]:
@@ -59,6 +60,7 @@ def score_set_progress(score_set: ScoreSet, n_items: int) -> ExpertProgress:
         chunks_done=totals["chunks_done"],
         chunks_total=totals["chunks"],
         workers=tuple(owners),
+        caveat=score_set.caveat,
         error=score_set.error or (last.first() or "" if not score_set.is_ready else ""),
     )
 

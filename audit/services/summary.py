@@ -24,6 +24,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
                 "accuracy": expert.calibration.get("accuracy"),
                 "ece": expert.calibration.get("ece", {}),
                 "nll": expert.calibration.get("nll", {}),
+                "brier": expert.calibration.get("brier", {}),
                 "scores_sha256": expert.score_set.sha256,
             }
             for expert in audit.experts.select_related("score_set").order_by("order")

@@ -35,7 +35,9 @@ class HalfFigures:
     ece_after: float | None
     nll_before: float | None
     nll_after: float | None
-    temperature: float | None
+    brier_before: float | None
+    brier_after: float | None
+    fitted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class ExpertPicture:
     n_scored: int
     halves: list[HalfFigures]
     degenerate: str
+    caveat: str
     is_raw: bool
     rows: list[ReliabilityRow]
     charts: dict[str, Any]
@@ -113,6 +116,7 @@ def picture_expert(expert: AuditExpert) -> ExpertPicture:
         n_scored=stored.get("n_scored") or 0,
         halves=[_half_figures(stored, *half) for half in HALVES],
         degenerate=_explain(stored.get("degenerate")),
+        caveat=expert.score_set.caveat,
         is_raw=stored.get("calibrator") == "none",
         rows=_reliability_rows(reliability),
         charts={
@@ -124,7 +128,7 @@ def picture_expert(expert: AuditExpert) -> ExpertPicture:
 
 
 def _half_figures(stored: dict[str, Any], half: str, name: str, role: str) -> HalfFigures:
-    ece, nll = stored.get("ece") or {}, stored.get("nll") or {}
+    ece, nll, brier = (stored.get(figure) or {} for figure in ("ece", "nll", "brier"))
     fitted = (stored.get("parameters") or {}).get(half) or {}
     return HalfFigures(
         name=name,
@@ -133,8 +137,18 @@ def _half_figures(stored: dict[str, Any], half: str, name: str, role: str) -> Ha
         ece_after=ece.get(f"{half}_after"),
         nll_before=nll.get(f"{half}_before"),
         nll_after=nll.get(f"{half}_after"),
-        temperature=fitted.get("temperature"),
+        brier_before=brier.get(f"{half}_before"),
+        brier_after=brier.get(f"{half}_after"),
+        fitted=_describe_fit(fitted),
     )
+
+
+def _describe_fit(parameters: dict[str, Any]) -> str:
+    """Return a half's fitted numbers in words, empty where nothing was fitted."""
+    numbers = {name: value for name, value in parameters.items() if isinstance(value, float)}
+    if numbers:
+        return ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+    return f"{len(next(iter(parameters.values())))} steps" if parameters else ""
 
 
 def _explain(degenerate: dict[str, str] | None) -> str:

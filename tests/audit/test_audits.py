@@ -119,6 +119,47 @@ def test_an_expert_that_can_not_be_calibrated_gives_no_calibrated_queue():
     assert describe_audit(audit)["experts"][1]["degenerate"] == refusal["reason"]
 
 
+@pytest.mark.parametrize(
+    ("calibrator", "parameters"),
+    [
+        ("temperature", {"temperature"}),
+        ("platt", {"slope", "intercept"}),
+        ("histogram", {"edges", "accuracies"}),
+        ("isotonic", {"thresholds", "confidences"}),
+        ("none", None),
+    ],
+)
+def test_every_calibrator_gives_queues_and_says_what_it_fitted(calibrator, parameters):
+    audit = finish(start_audit(make_scored_dataset(), ["first", "second"], calibrator=calibrator))
+    for expert in describe_audit(audit)["experts"]:
+        fitted = expert["parameters"]
+        assert (set(fitted["a"]) == parameters) if parameters else fitted == {}
+        assert expert["brier"]["b_before"] is not None
+    assert audit.queue_counts["calibrated_ensemble"][-1] > 0
+
+
+def test_rankings_of_every_item_stand_beside_the_queues():
+    audit = finish(start_audit(make_scored_dataset(), ["first", "second"]))
+    counts = audit.queue_counts
+    assert counts["self_confidence"] == counts["smoothed_odds"] == N_ITEMS
+    assert counts["ensemble"] <= counts["calibrated_margin"] < N_ITEMS
+    assert set(counts) >= {"confident_learning", "confident_learning_cleanlab"}
+    first = Flag.objects.of_method("smoothed_odds")[:20].values_list("item__position", flat=True)
+    assert len(set(first) & set(range(20))) >= 15
+
+
+def test_b056_labels_numbered_otherwise_than_the_experts_classes_are_noticed():
+    dataset = make_dataset(n_items=N_ITEMS, n_classes=N_CLASSES)
+    for seed, name in enumerate(["first", "second"]):
+        bring_in(dataset, name, np.roll(logits_of(dataset, seed, wrong=0), 1, axis=1))
+    audit = start_audit(dataset, ["first", "second"])
+    assert not calibrate_audit(audit.pk)
+    audit.refresh_from_db()
+    assert audit.state == Audit.State.FAILED
+    assert "label_map_suspect" in audit.error
+    assert not Flag.objects.exists()
+
+
 def test_a_second_calibration_of_the_same_audit_writes_nothing():
     audit = finish(start_audit(make_scored_dataset(), ["first", "second"]))
     n_flags = Flag.objects.count()

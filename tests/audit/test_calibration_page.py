@@ -47,7 +47,8 @@ def test_every_expert_has_its_figures_before_and_after(client):
         half_a, half_b = picture.halves
         assert half_a.ece_before == stored["ece"]["a_before"]
         assert half_b.nll_after == stored["nll"]["b_after"]
-        assert half_a.temperature == stored["parameters"]["a"]["temperature"]
+        assert half_a.fitted == f"temperature {stored['parameters']['a']['temperature']:.3f}"
+        assert half_a.brier_after == stored["brier"]["a_after"]
         assert half_b.ece_after < half_b.ece_before
         assert picture.degenerate == ""
         # Two halves, two moments, five bins.
@@ -87,7 +88,7 @@ def test_a_degenerate_fit_is_explained_in_plain_words(client):
         "A half has too few scored items to fit a temperature "
         "(half A: 20 items, at least 30 are needed)."
     )
-    assert all(half.ece_after is None and half.temperature is None for half in picture.halves)
+    assert all(half.ece_after is None and half.fitted == "" for half in picture.halves)
     assert "Not calibrated." in answer.content.decode()
 
 

@@ -19,6 +19,8 @@ import psutil
 import psycopg
 from PIL import Image
 
+from scoring.experts.registry import load_expert
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90
 
@@ -99,16 +101,21 @@ class Installation:
         return str(state), str(sha256)
 
     def import_pictures(self, slug: str = "pictures", n_items: int = 200) -> None:
-        """Bring in small random pictures in four classes."""
+        """Bring in small random pictures; the first expert agrees with seven labels in ten."""
         folder = self.home / slug
         folder.mkdir()
         rng = np.random.default_rng(0)
+        pictures = [
+            Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)) for _ in range(n_items)
+        ]
+        labels = load_expert("stub:4-1").predict(pictures).argmax(axis=1)
+        labels[::10] = (labels[::10] + 1) % 4
+        labels[1::5] = (labels[1::5] + 2) % 4
         rows = ["key,label,image"]
-        for number in range(n_items):
+        for number, (picture, label) in enumerate(zip(pictures, labels.tolist(), strict=True)):
             name = f"{number:04d}.png"
-            pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name)
-            rows.append(f"{number:04d},{number % 4},{name}")
+            picture.save(folder / name)
+            rows.append(f"{number:04d},{label},{name}")
         manifest = folder / "labels.csv"
         manifest.write_text("\n".join(rows) + "\n")
         self.run(
