@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from audit.config.celery import app
 from audit.models import Claimable
 from reviews.models import Release
 from reviews.services import releases
-
-logger = logging.getLogger(__name__)
 
 
 @app.task(name="reviews.tasks.build_release")
@@ -37,11 +33,3 @@ def announce_releases() -> int:
             build_release.delay(pk)
             sent += 1
     return sent
-
-
-def wake_builder() -> None:
-    """Announce what is pending. A broker out of reach does no harm: the engine announces too."""
-    try:
-        announce_releases()
-    except (OperationalError, OSError) as error:
-        logger.warning("no wake-up sent: %s", error)

@@ -207,7 +207,8 @@ def _binary_nll(logit: Floats, correct: Floats) -> float:
 
 def _sigmoid(odds: Floats) -> Floats:
     """Return 1 / (1 + exp(-odds)) without overflow, precise down to the smallest confidence."""
-    return np.exp(-np.logaddexp(0.0, -odds))
+    with np.errstate(invalid="ignore"):  # the NaN of an item that was not scored stays NaN
+        return np.exp(-np.logaddexp(0.0, -odds))
 
 
 def _as_pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats]:

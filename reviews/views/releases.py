@@ -22,7 +22,6 @@ from reviews.models import Policy, Release, Verdict
 from reviews.release_files import MANIFEST, name_annotators, release_folder
 from reviews.reports import last_judgment
 from reviews.services.releases import ReleaseRefusedError, order_release
-from reviews.tasks import wake_builder
 
 PER_PAGE = 12
 RELEASES_SHOWN = 20
@@ -75,7 +74,6 @@ def releases(request: HttpRequest, pk: int) -> HttpResponse:
             except ReleaseRefusedError as error:
                 messages.error(request, str(error))
             else:
-                wake_builder()
                 messages.success(request, f"Release {release.number} is being built.")
             return redirect("reviews:releases", audit.pk)
         return render(request, "reviews/releases.html", _context(request, audit), status=422)

@@ -341,3 +341,9 @@ def test_vector_scaling_moves_nothing_where_the_logits_are_right_and_refuses_as_
         VectorScaler.fit(logits * np.nan, labels)
     with pytest.raises(ValueError, match="3 classes do not fit 5 scales"):
         fitted.apply(np.zeros((2, 3)))
+
+
+def test_an_item_without_a_score_keeps_none_through_platt():
+    calibrated = PlattScaler(slope=1.0, intercept=0.0).apply(np.array([0.0, np.nan]))
+    assert calibrated[0] == 0.5
+    assert np.isnan(calibrated[1])
