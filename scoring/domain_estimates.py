@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from scoring.arrays import Floats, Ints, Mask, as_mask
-from scoring.intervals import Interval, mover_difference, mover_ratio, mover_sum, wilson_effective
+from scoring.intervals import (
+    Interval,
+    IntervalMethod,
+    korn_graubard,
+    mover_difference,
+    mover_ratio,
+    mover_sum,
+    wilson_effective,
+)
 
 Kind: TypeAlias = Literal["absolute", "relative"]
 
@@ -155,11 +163,18 @@ UNKNOWN = Interval(None, 0.0, 1.0)
 UNKNOWN_DIFFERENCE = Interval(None, -1.0, 1.0)
 
 
-def precision(sample: JudgedSample, members: Mask, *, confidence: float = 0.95) -> Interval:
+def precision(
+    sample: JudgedSample,
+    members: Mask,
+    *,
+    confidence: float = 0.95,
+    method: IntervalMethod = "wilson",
+) -> Interval:
     """Return errors in the set / items in it; no estimate while that can't be said.
 
     ``members`` (n_items,). P = sum_h N_h mean_h(e d) / sum_h N_h mean_h(d) with d = "in the
-    set"; Var(P) from the residuals (e - P) d; Wilson's interval at n_eff = P (1 - P) / Var(P).
+    set"; Var(P) from the residuals (e - P) d; Wilson's interval at n_eff = P (1 - P) / Var(P), or
+    the wider one of Korn and Graubard where that is the ``method``.
     """
     population = members & (sample.stratum >= 0)
     inside = population[sample.judged].astype(np.float64)
@@ -172,9 +187,17 @@ def precision(sample: JudgedSample, members: Mask, *, confidence: float = 0.95) 
     share = min(sample.total(sample.is_error * inside) / size, 1.0)
     residual = (sample.is_error - share) * inside
     variance = sample.covariance(residual, residual) / size**2
-    return wilson_effective(
-        share, _effective_size(share, variance, n, n_items), confidence=confidence
-    )
+    n_effective = _effective_size(share, variance, n, n_items)
+    if method == "korn_graubard":
+        return korn_graubard(
+            share,
+            n_effective,
+            n_judged=n,
+            n_strata=np.unique(sample.stratum[sample.judged[inside > 0]]).size,
+            population=n_items,
+            confidence=confidence,
+        )
+    return wilson_effective(share, n_effective, confidence=confidence)
 
 
 def detection_rate(sample: JudgedSample, members: Mask) -> Interval:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scoring.arrays import Mask
-from scoring.intervals import Interval, mover_difference, mover_ratio, mover_sum
+from scoring.intervals import Interval, IntervalMethod, mover_difference, mover_ratio, mover_sum
 from scoring.strata import Strata, Total, estimate_total
 
 Kind: TypeAlias = Literal["absolute", "relative"]
@@ -74,11 +74,13 @@ def precision_curve(
     members: ArrayLike,
     *,
     confidence: float = 0.95,
+    method: IntervalMethod = "wilson",
 ) -> list[PrecisionPoint]:
     """Return the precision of each set in ``members`` (n_points, n_strata) (Figure 6).
 
     P = sum W_h p_h over the set's strata, W_h = N_h / sum N_h; Wilson's interval with the effective
-    sample size P (1 - P) / Var. A fully judged set is a census, without width.
+    sample size P (1 - P) / Var, or the wider one of Korn and Graubard where that is the
+    ``method``. A fully judged set is a census, without width.
     """
     points = []
     for chosen in _as_members(members, strata):
@@ -89,7 +91,7 @@ def precision_curve(
         )
         precision = Interval(None, 0.0, 1.0)
         if total is not None and total.population > 0:
-            precision = total.interval(confidence)
+            precision = total.interval(confidence, method)
         points.append(
             PrecisionPoint(
                 *_counts(part), precision, low, high, pooled=total.pooled if total else 0.0
@@ -221,6 +223,7 @@ def _join(first: Total | None, second: Total | None) -> Total | None:
         population=first.population + second.population,
         judged=first.judged + second.judged,
         pooled=first.pooled + second.pooled,
+        n_strata=first.n_strata + second.n_strata,
     )
 
 

@@ -1,15 +1,20 @@
 """Confidence intervals for shares: Wilson for one sample, MOVER for what is made of several.
 
-Wilson (1927); Franco, Little, Louis and Slud (2019) for effective sizes; Zou and Donner (2008) for
-MOVER, which builds the interval of a combination from the intervals of its parts.
+Wilson (1927); Franco, Little, Louis and Slud (2019) for effective sizes; Korn and Graubard (1998)
+for limits that err on the wide side; Zou and Donner (2008) for MOVER, which builds the interval of
+a combination from the intervals of its parts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, isinf, log, sqrt
+from typing import Literal, TypeAlias
 
-from scipy.special import expit, ndtri
+from scipy.special import betaincinv, expit, ndtri, stdtrit
+
+IntervalMethod: TypeAlias = Literal["wilson", "korn_graubard"]
+"""``wilson`` covers as often as it says on average, ``korn_graubard`` at least as often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,42 @@ def wilson_effective(share: float, n_effective: float, *, confidence: float = 0.
     low = 0.0 if share == 0 else min(max(middle - half, 0.0), share)
     high = 1.0 if share == 1 else max(min(middle + half, 1.0), share)
     return Interval(share, low, high)
+
+
+def korn_graubard(
+    share: float,
+    n_effective: float,
+    *,
+    n_judged: float,
+    n_strata: int = 1,
+    population: float = inf,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return Clopper and Pearson's exact interval around ``share`` at an effective sample size.
+
+    Korn and Graubard (1998): ``n_effective`` = share (1 - share) / variance, times (t(n - 1) /
+    t(n - H))^2 for a variance estimated within ``n_strata`` H strata. Never more than ``n_judged``
+    draws without replacement from ``population`` are worth, n / (1 - n / N), so that strata which
+    happen to be pure can't promise more. Infinity, or all judged, means a census.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in [0, 1], got {share}")
+    if not (n_effective > 0 and n_judged > 0 and n_strata > 0 and n_judged <= population):
+        raise ValueError(
+            "the effective size, the judged items and the strata must be positive, and the "
+            f"population hold the judged, got {n_effective}, {n_judged}, {n_strata}, {population}"
+        )
+    if isinf(n_effective) or n_judged == population:
+        return Interval(share, share, share, census=True)
+    tail = (1 - confidence) / 2
+    # Strata of one item leave no degree of freedom; one is the widest that t has.
+    degrees = max(n_judged - n_strata, 1.0)
+    shrink = stdtrit(max(n_judged - 1, 1.0), tail) / stdtrit(degrees, tail)
+    n = min(n_effective * shrink**2, n_judged / (1 - n_judged / population))
+    found, cleared = n * share, n * (1 - share)
+    low = 0.0 if share == 0 else float(betaincinv(found, cleared + 1, tail))
+    high = 1.0 if share == 1 else float(betaincinv(found + 1, cleared, 1 - tail))
+    return Interval(share, min(low, share), max(high, share))
 
 
 def mover_sum(parts: list[Interval]) -> Interval:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scoring.arrays import Floats, Ints, Mask, as_vector
-from scoring.intervals import Interval, wilson_effective
+from scoring.intervals import Interval, IntervalMethod, korn_graubard, wilson_effective
 
 MIN_JUDGED = 2
 """A variance needs two judgments; a stratum with fewer, unless complete, is pooled."""
@@ -73,7 +73,8 @@ class Strata:
 class Total:
     """Estimated errors in a set of items: ``errors`` of ``population``, with sampling variance.
 
-    ``judged``: judgments behind it; ``pooled``: items whose stratum had too few of its own.
+    ``judged``: judgments behind it; ``pooled``: items whose stratum had too few of its own;
+    ``n_strata``: the strata that were estimated apart.
     """
 
     errors: float
@@ -81,13 +82,23 @@ class Total:
     population: float
     judged: float
     pooled: float
+    n_strata: int
 
     @property
     def share(self) -> float:
         return self.errors / self.population
 
-    def interval(self, confidence: float) -> Interval:
-        """Return Wilson's interval for the share, with the sample's effective size."""
+    def interval(self, confidence: float, method: IntervalMethod = "wilson") -> Interval:
+        """Return the interval for the share, with the sample's effective size."""
+        if method == "korn_graubard":
+            return korn_graubard(
+                self.share,
+                self._effective_size(),
+                n_judged=self.judged,
+                n_strata=self.n_strata,
+                population=self.population,
+                confidence=confidence,
+            )
         return wilson_effective(self.share, self._effective_size(), confidence=confidence)
 
     def errors_interval(self, confidence: float) -> Interval:
@@ -119,7 +130,7 @@ def estimate_total(strata: Strata) -> Total | None:
     """
     strata = strata.select(strata.population > 0)
     if strata.population.size == 0:
-        return Total(0.0, 0.0, 0.0, 0.0, 0.0)
+        return Total(0.0, 0.0, 0.0, 0.0, 0.0, 0)
     if not strata.judged.any():
         return None
     group = _pooling_groups(strata)
@@ -136,6 +147,7 @@ def estimate_total(strata: Strata) -> Total | None:
         population=float(sizes.sum()),
         judged=float(judged.sum()),
         pooled=pooled,
+        n_strata=sizes.size,
     )
 
 

@@ -17,7 +17,7 @@ from scoring.domain_estimates import (
     precision_difference,
 )
 from scoring.estimates import auto_k, detection_rate_curve, precision_curve, top_k_members
-from scoring.intervals import Interval, wilson_effective
+from scoring.intervals import Interval, korn_graubard, wilson_effective
 from scoring.strata import Strata
 
 
@@ -51,6 +51,24 @@ def test_precision_of_a_union_of_strata_by_hand():
     n_eff = 0.65 * 0.35 / 0.033
     close(estimate, (0.65, *wilson_limits(0.65, n_eff)))
     assert not estimate.census
+
+
+def test_the_conservative_precision_by_hand():
+    # As above: P = .65, n_eff = 6.894; 8 judged in 2 strata of 100 are worth 8.696 at the most.
+    sample = JudgedSample.build(
+        in_strata(60, 40),
+        [True, True],
+        [0, 1, 2, 3, 60, 61, 62, 63],
+        np.array([1, 1, 1, 0, 1, 1, 0, 0], dtype=bool),
+    )
+    everything = np.ones(100, dtype=bool)
+    wide = precision(sample, everything, method="korn_graubard")
+    expected = korn_graubard(0.65, 0.2275 / 0.033, n_judged=8, n_strata=2, population=100)
+    close(wide, (0.65, expected.low, expected.high))
+    assert wide.width > precision(sample, everything).width
+    strata = Strata.of([60, 40], [4, 4], [3, 2])
+    (point,) = precision_curve(strata, np.ones((1, 2), dtype=bool), method="korn_graubard")
+    close(wide, (point.precision.estimate, point.precision.low, point.precision.high))
 
 
 def test_precision_of_a_set_that_cuts_through_a_stratum_by_hand():

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from scoring.intervals import (
     Interval,
+    korn_graubard,
     mover_difference,
     mover_ratio,
     mover_sum,
@@ -32,6 +33,37 @@ def test_wilson_equals_scipys(n, share, confidence):
     interval = wilson(successes, n, confidence=confidence)
     assert interval.low == pytest.approx(expected.low, abs=1e-12)
     assert interval.high == pytest.approx(expected.high, abs=1e-12)
+
+
+def test_korn_graubards_worked_example():
+    # 4 strata of 5, share .5, design effect 1: t(19) = 2.0930 and t(16) = 2.1199 leave
+    # 20 * (2.0930 / 2.1199)^2 = 19.496 draws, 9.748 of them errors. Beta(9.748, 10.748) has its
+    # 2.5 % quantile at .2693.
+    interval = korn_graubard(0.5, 20, n_judged=20, n_strata=4)
+    assert (interval.low, interval.high) == pytest.approx((0.2693, 0.7307), abs=2e-4)
+
+
+@given(n=st.integers(1, 200), share=st.floats(0, 1), confidence=st.floats(0.5, 0.99))
+def test_korn_graubard_in_a_simple_sample_is_scipys_exact_interval(n, share, confidence):
+    successes = round(n * share)
+    expected = binomtest(successes, n).proportion_ci(confidence, method="exact")
+    interval = korn_graubard(successes / n, n, n_judged=n, confidence=confidence)
+    assert interval.low == pytest.approx(expected.low, abs=1e-9)
+    assert interval.high == pytest.approx(expected.high, abs=1e-9)
+
+
+@given(st.floats(0, 1), st.floats(1, 500), st.integers(2, 100), st.integers(0, 300))
+def test_korn_graubard_encloses_its_estimate_and_promises_no_more_than_simple_draws(
+    share, n_effective, n_judged, extra
+):
+    interval = korn_graubard(
+        share, n_effective, n_judged=n_judged, n_strata=2, population=n_judged + extra
+    )
+    assert 0 <= interval.low <= share <= interval.high <= 1
+    assert interval.census == (extra == 0)
+    if extra:
+        simple = wilson_effective(share, n_judged / (1 - n_judged / (n_judged + extra)))
+        assert interval.width >= simple.width * 0.9
 
 
 def test_nothing_observed_is_no_estimate_not_zero():
@@ -70,6 +102,9 @@ def test_limits_enclose_the_estimate_inside_the_unit_interval(n, extra, share):
         lambda: wilson(1, 2, confidence=1.0),
         lambda: wilson_effective(1.1, 5),
         lambda: wilson_effective(0.5, 0),
+        lambda: korn_graubard(1.1, 5, n_judged=5),
+        lambda: korn_graubard(0.5, 0, n_judged=5),
+        lambda: korn_graubard(0.5, 5, n_judged=5, population=4),
     ],
 )
 def test_impossible_counts_are_refused(call):
