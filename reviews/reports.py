@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit
+from reviews.agreements import describe_agreement
 from reviews.models import Judgment
 from reviews.populations import Population, load_population, stratify
 from reviews.truths import Truth, load_truth
 from scoring.arrays import Mask
+from scoring.bands import precision_band
 from scoring.domain_estimates import (
     JudgedSample,
     detection_difference,
@@ -22,12 +24,14 @@ from scoring.domain_estimates import (
     precision,
     precision_difference,
 )
-from scoring.intervals import Interval
+from scoring.intervals import Interval, IntervalMethod
 
 Document: TypeAlias = dict[str, Any]
 
 N_DEPTHS = 20
 PRECISION_TARGET = 0.9
+BAND_SEED = 20
+"""One seed for all bands: the same judgments must give the same report."""
 
 
 class UnknownMethodError(ValueError):
@@ -39,24 +43,32 @@ class Evidence:
     """Everything that the figures of one report are made of.
 
     ``worst``: the sample had every unsure item been no error, and had it been one; None where
-    nobody was unsure.
+    nobody was unsure. ``intervals``: how the limits of a precision are made.
     """
 
     population: Population
     truth: Truth
     sample: JudgedSample
     worst: tuple[JudgedSample, JudgedSample] | None
+    intervals: IntervalMethod = "wilson"
 
 
-def curves(audit: Audit, truth: str, policy: str, methods: Sequence[str] | None = None) -> Document:
+def curves(
+    audit: Audit,
+    truth: str,
+    policy: str,
+    methods: Sequence[str] | None = None,
+    intervals: IntervalMethod = "wilson",
+) -> Document:
     """Return the report of the contract: points per method, overlap of each pair, agreement."""
-    evidence = gather_evidence(audit, truth, policy)
+    evidence = replace(gather_evidence(audit, truth, policy), intervals=intervals)
     chosen = choose_methods(audit, evidence.population, methods)
     sample, known = evidence.sample, evidence.truth
     return {
         "audit": audit.pk,
         "truth": truth,
         "policy": str(policy),
+        "intervals": intervals,
         "items": evidence.population.n_usable,
         "judged": len(sample.judged),
         "errors": int(sample.is_error.sum()),
@@ -70,6 +82,7 @@ def curves(audit: Audit, truth: str, policy: str, methods: Sequence[str] | None 
         "agreement": {
             "items_with_several_votes": known.n_with_several_votes,
             "unanimous": known.n_unanimous,
+            **describe_agreement(known.votes),
         },
     }
 
@@ -124,19 +137,15 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
         ranks = evidence.population.ranks.get(method)
         n_flagged = 0 if ranks is None else int(ranks.max())
         depths = np.unique(np.ceil(np.linspace(0, n_flagged, N_DEPTHS + 1)[1:])).astype(int)
-        return {
-            "points": [
-                {"n": n, **_describe_point(evidence, evidence.population.top(method, n))}
-                for n in depths.tolist()
-                if n
-            ]
-        }
+        sets = {n: evidence.population.top(method, n) for n in depths.tolist() if n}
+        return {"points": _describe_points(evidence, "n", sets)}
     bins = evidence.population.bin_rank
     return {
-        "points": [
-            {"k": k, **_describe_point(evidence, evidence.population.top_bins(k))}
-            for k in range(1, audit.n_bins + 1)
-        ],
+        "points": _describe_points(
+            evidence,
+            "k",
+            {k: evidence.population.top_bins(k) for k in range(1, audit.n_bins + 1)},
+        ),
         "bins": [
             {
                 "bin": number,
@@ -151,11 +160,39 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
     }
 
 
+def _describe_points(evidence: Evidence, name: str, sets: dict[int, Mask]) -> list[Document]:
+    """Return one point per set; the band holds for the whole curve at once."""
+    bands = precision_band(
+        evidence.sample,
+        list(sets.values()),
+        rng=np.random.default_rng(BAND_SEED),
+        method=evidence.intervals,
+    )
+    return [
+        {
+            name: place,
+            **_describe_point(evidence, members),
+            "band": {"low": band.low, "high": band.high},
+        }
+        for (place, members), band in zip(sets.items(), bands, strict=True)
+    ]
+
+
 def _describe_point(evidence: Evidence, members: Mask) -> Document:
-    rate = detection_rate(evidence.sample, members)
+    rate = {**_write(detection_rate(evidence.sample, members)), "kind": evidence.sample.kind}
+    if evidence.worst:
+        rate["if_unsure_are"] = _worst_detection_rates(*evidence.worst, members)
+    return {**_describe_set(evidence, members), "detection_rate": rate}
+
+
+def _worst_detection_rates(none: JudgedSample, every: JudgedSample, members: Mask) -> Document:
+    """Return the rate had unsure items been errors outside the set only, and inside only."""
+    inside = members[none.judged]
     return {
-        **_describe_set(evidence, members),
-        "detection_rate": {**_write(rate), "kind": evidence.sample.kind},
+        where: detection_rate(
+            replace(none, is_error=np.where(is_error, every.is_error, none.is_error)), members
+        ).estimate
+        for where, is_error in (("errors_outside", ~inside), ("errors_inside", inside))
     }
 
 
@@ -167,7 +204,7 @@ def _describe_set(evidence: Evidence, members: Mask) -> Document:
         "judged": int(inside.sum()),
         "errors": int(sample.is_error[inside].sum()),
         "unsure": int(members[evidence.truth.unsure].sum()),
-        "precision": _write(precision(sample, members)),
+        "precision": _write(precision(sample, members, method=evidence.intervals)),
     }
     if evidence.worst and document["unsure"]:
         bounds = [precision(worst, members).estimate for worst in evidence.worst]

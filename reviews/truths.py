@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audit.models import Audit, Dataset
+from reviews.agreements import Votes
 from reviews.models import Judgment, Policy, Verdict, Vote, VoteSource
 from scoring.arrays import Ints, Mask
 
@@ -37,13 +38,14 @@ class Truth:
     """What is known of the items of one audit, by position.
 
     ``judged``: positions of the decided items, ascending, and ``is_error`` of each; ``unsure``:
-    positions of items whose votes are unsure or tied. The last two count items with more than
-    one sure vote, and those among them whose votes agree.
+    positions of items whose votes are unsure or tied; ``votes``: what each person said. The last
+    two count items with more than one sure vote, and those among them whose votes agree.
     """
 
     judged: Ints
     is_error: Mask
     unsure: Ints
+    votes: Votes
     n_with_several_votes: int
     n_unanimous: int
 
@@ -83,28 +85,32 @@ def majority(votes: Iterable[bool | None]) -> bool | None:
     return 2 * errors > len(sure)
 
 
-def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, bool | None]]:
+def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, str, bool | None]]:
     rows = Judgment.objects.standing().filter(slot__sample__audit=audit)
-    for position, verdict in rows.order_by().values_list(
-        "slot__sampled_item__item__position", "verdict"
+    for position, name, verdict in rows.order_by().values_list(
+        "slot__sampled_item__item__position", "annotator__username", "verdict"
     ):
-        yield position, is_error_by(verdict, policy)
+        yield position, name, is_error_by(verdict, policy)
 
 
-def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, bool | None]]:
+def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, str, bool | None]]:
     """Yield a vote per outside annotator; the labels that hold need no policy."""
     rows = Vote.objects.filter(source=source).order_by()
-    columns = rows.values_list("item__position", "item__given_label", "labels", "verdict")
-    for position, given_label, labels, verdict in columns.iterator(chunk_size=10_000):
+    columns = rows.values_list(
+        "item__position", "annotator", "item__given_label", "labels", "verdict"
+    )
+    for position, name, given_label, labels, verdict in columns.iterator(chunk_size=10_000):
         yield (
             position,
+            name,
             is_error_by(verdict, policy) if labels is None else given_label not in labels,
         )
 
 
-def _decide(said: Iterable[tuple[int, bool | None]]) -> Truth:
+def _decide(said: Iterable[tuple[int, str, bool | None]]) -> Truth:
     by_position: defaultdict[int, list[bool | None]] = defaultdict(list)
-    for position, vote in said:
+    spoken = list(said)
+    for position, _, vote in spoken:
         by_position[position].append(vote)
     decided = {position: majority(by_position[position]) for position in sorted(by_position)}
     judged = [position for position, is_error in decided.items() if is_error is not None]
@@ -117,6 +123,7 @@ def _decide(said: Iterable[tuple[int, bool | None]]) -> Truth:
             [position for position, is_error in decided.items() if is_error is None],
             dtype=np.int64,
         ),
+        votes=Votes.of(spoken),
         n_with_several_votes=len(several),
         n_unanimous=sum(len(set(votes)) == 1 for votes in several),
     )

@@ -137,7 +137,56 @@ def test_a_tie_between_two_people_is_unsure():
     judge(sample, {0: "label_correct", 1: "sub_class"})
     report = curves(audit, "judgments", "lenient")
     assert (report["judged"], report["errors"], report["unsure"]) == (1, 1, 1)
-    assert report["agreement"] == {"items_with_several_votes": 2, "unanimous": 1}
+    # Votes 11 and 01: half the pairs agree. Coincidences: errors meet twice, error and correct
+    # twice; alpha = 1 - 2 / ((16 - 9 - 1) / 3) = 0. AC1: pi = 3/4, chance 3/8, (1/2 - 3/8) / (5/8).
+    agreement = report["agreement"]
+    names = [agreement["pairwise_kappas"][0].pop(side) for side in "ab"]
+    assert names == sorted(names)
+    assert agreement == {
+        "items_with_several_votes": 2,
+        "unanimous": 1,
+        "annotators": 2,
+        "raw": 0.5,
+        "krippendorff_alpha": pytest.approx(0.0),
+        "gwet_ac1": pytest.approx(0.2),
+        "pairwise_kappas": [{"items": 2, "kappa": pytest.approx(0.0)}],
+    }
+
+
+def test_the_detection_rate_too_has_the_worst_that_unsure_items_could_mean():
+    # Flagged 0-5: errors 0, 1, one unsure. Unflagged 6-11: error 6, one unsure. All are judged:
+    # the rate lies between 2 / (3 + 1) and 3 / (3 + 1), wherever the unsure ones belong.
+    audit = make_ready_audit(n_bins=1)
+    sample = freeze_sample(audit, size=6, unflagged=6)
+    said = dict.fromkeys(range(12), "label_correct")
+    judge(sample, said | {0: "wrong_label", 1: "wrong_label", 6: "wrong_label"}
+          | {2: "unsure", 7: "unsure"})  # fmt: skip
+    point = curves(audit, "judgments", "lenient")["methods"]["calibrated_ensemble"]["points"][0]
+    assert point["detection_rate"]["if_unsure_are"] == {
+        "errors_outside": pytest.approx(2 / 4),
+        "errors_inside": pytest.approx(3 / 4),
+    }
+
+
+def test_each_point_has_a_band_around_its_interval_and_conservative_ones_are_wider():
+    audit = make_mixed_audit()
+    sample = freeze_sample(audit, size=30, unflagged=10)
+    positions = sample.items.values_list("item__position", flat=True)
+    judge(sample, {p: "wrong_label" if p % 3 else "label_correct" for p in positions})
+    first, again, wide = (
+        curves(audit, "judgments", "lenient", intervals=name)
+        for name in ("wilson", "wilson", "korn_graubard")
+    )
+    assert first == again
+    assert wide["intervals"] == "korn_graubard"
+    for method, described in first["methods"].items():
+        for point, wider in zip(
+            described["points"], wide["methods"][method]["points"], strict=True
+        ):
+            rate, band = point["precision"], point["band"]
+            assert band["low"] <= rate["low"] <= rate["high"] <= band["high"]
+            width = rate["high"] - rate["low"]
+            assert wider["precision"]["high"] - wider["precision"]["low"] >= width
 
 
 def test_the_overlap_has_every_cell_and_the_difference():

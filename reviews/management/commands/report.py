@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -12,6 +12,7 @@ from audit.templatetags.figures import fraction, interval
 from reviews.models import Policy
 from reviews.reports import UnknownMethodError, curves
 from reviews.truths import JUDGMENTS, UnknownTruthError
+from scoring.intervals import IntervalMethod
 
 
 class Command(AuditCommand):
@@ -24,13 +25,25 @@ class Command(AuditCommand):
         )
         parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
         parser.add_argument("--methods", nargs="+", metavar="METHOD", help="Default: all.")
+        parser.add_argument(
+            "--intervals",
+            choices=get_args(IntervalMethod),
+            default="wilson",
+            help="How a precision's limits are made; korn_graubard errs on the wide side.",
+        )
 
     def handle(self, **options: Any) -> None:
         audit = find_audit(options["audit"])
         if not audit.is_ready:
             raise CommandError(f"{audit} is {audit.state}; a report needs a ready audit")
         try:
-            document = curves(audit, options["truth"], options["policy"], options["methods"])
+            document = curves(
+                audit,
+                options["truth"],
+                options["policy"],
+                options["methods"],
+                options["intervals"],
+            )
         except (UnknownTruthError, UnknownMethodError) as error:
             raise CommandError(str(error)) from error
         self.emit(options, document, write_report(document))
