@@ -18,6 +18,9 @@ NAMES = {
 }
 
 
+# Rankings of every scored item rather than sets of flagged ones.
+RANKINGS = frozenset({"smoothed_odds", "self_confidence"})
+
 SCORES = {
     "confident_learning": "margin",
     "confident_learning_cleanlab": "margin",

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRefresh
 
 from audit.forms import NewAuditForm
-from audit.methods import CALIBRATED_ENSEMBLE, order_methods
+from audit.methods import CALIBRATED_ENSEMBLE, RANKINGS, order_methods
 from audit.models import Audit, Project, Role, UnscorableItem, Worker
 from audit.services.audits import AuditRefusedError, cancel_audit, resume_audit, start_audit
 from audit.services.progress import expert_progress
@@ -162,13 +162,18 @@ def _stages(audit: Audit, *, is_scored: bool) -> list[Stage]:
     ]
 
 
-def _queue_sizes(audit: Audit) -> list[tuple[str, int]]:
-    """Return how many items each method flags; for the paper's method over all its bins."""
+def _queue_sizes(audit: Audit) -> list[tuple[str, int | None]]:
+    """Return how many items each method flags, None for a ranking of them all.
+
+    For the paper's method the number counts all its bins.
+    """
     counts = dict(audit.queue_counts)
     by_k = counts.get(CALIBRATED_ENSEMBLE)
     if isinstance(by_k, list):
         counts[CALIBRATED_ENSEMBLE] = by_k[-1] if by_k else 0
-    return [(method, counts[method]) for method in order_methods(counts)]
+    return [
+        (method, None if method in RANKINGS else counts[method]) for method in order_methods(counts)
+    ]
 
 
 def _left_out(audit: Audit) -> list[LeftOut]:

@@ -7,7 +7,8 @@
 const Charts = (() => {
   const mounted = new Set();
   const COLOURS = ["text", "muted", "line", "line-strong", "surface", "accent", "accent-soft", "good", "bad",
-    "chart-1", "chart-2", "chart-3", "chart-4", "chart-5"];
+    "chart-1", "chart-2", "chart-3", "chart-4", "chart-5",
+    "chart-6", "chart-7", "chart-8", "chart-9"];
 
   /** The tokens of static/css/tokens.css as they stand now, by name. */
   const readColours = () => {

@@ -7,7 +7,7 @@
   const names = JSON.parse(document.getElementById("curves-names").textContent);
   const methods = Object.keys(report.methods);
   const BINNED = "calibrated_ensemble";
-  const COLOURS = ["chart-1", "chart-3", "chart-2", "chart-4"];
+  const COLOURS = [1, 3, 2, 4, 6, 7, 8, 9, 5].map((number) => `chart-${number}`);
   const colourOf = (method, colours) => colours[COLOURS[methods.indexOf(method)] ?? "chart-5"];
   const slider = document.getElementById("k");
   const boxes = [...document.querySelectorAll("[data-method]")];
@@ -72,7 +72,8 @@
 
   const curvesOption = (colours) => {
     const shown = boxes.filter((box) => box.checked).map((box) => box.dataset.method).filter((method) => drawn(method).length);
-    const isNarrow = figures("curves").clientWidth < 560;
+    // Names at the lines' ends would lie on each other; the legend names them too.
+    const isNarrow = figures("curves").clientWidth < 560 || shown.length > 4;
     const bottom = lowest([1, ...shown.flatMap((method) => drawn(method).map((point) => point.precision.low))]);
     return {
       grid: { left: 30, right: isNarrow ? 12 : 150, top: 12, bottom: 30, containLabel: true },
