@@ -25,6 +25,7 @@ from scoring.intervals import (
     mover_ratio,
     mover_sum,
     wilson_effective,
+    z_value,
 )
 
 Kind: TypeAlias = Literal["absolute", "relative"]
@@ -237,7 +238,14 @@ def precision_difference(sample: JudgedSample, first: Mask, second: Mask) -> Int
 
 
 def detection_difference(sample: JudgedSample, first: Mask, second: Mask) -> Interval:
-    """Return D(first) - D(second), by the same method."""
+    """Return D(first) - D(second) = g C, from the strata that the sets touch and all others.
+
+    C, the share of all errors in the touched strata, has skew limits: few errors are judged
+    elsewhere. g = (E_first - E_second) / E_touched is independent of it, nearly normal, and gets
+    its linearised variance. MOVER for a product: below = hypot(C z sd(g), g (C - low)), for
+    negative g with C's upper limit. The limits of both rates would count C's doubt twice. Where
+    verdicts all alike leave g without variance, MOVER for differences.
+    """
     a, b = detection_rate(sample, first), detection_rate(sample, second)
     if a.estimate is None or b.estimate is None:
         return UNKNOWN_DIFFERENCE
@@ -245,6 +253,16 @@ def detection_difference(sample: JudgedSample, first: Mask, second: Mask) -> Int
         sample.is_error * (members[sample.judged] - rate)
         for rate, members in ((a.estimate, first), (b.estimate, second))
     ]
+    of_touched = np.append(sample.strata_of(first | second), False)[sample.stratum]
+    errors = _judged_errors(sample, of_touched)
+    contrast = _judged_errors(sample, first) - _judged_errors(sample, second)
+    n_errors = sample.total(errors)
+    gap = sample.total(contrast) / n_errors if n_errors else 0.0
+    residual = contrast - gap * errors
+    variance = sample.covariance(residual, residual) / max(n_errors, NO_VARIANCE) ** 2
+    if n_errors and variance > NO_VARIANCE:
+        spread = z_value(0.95) * sqrt(variance)
+        return _scale(gap, spread, detection_rate(sample, of_touched))
     return _difference(sample, a, b, residuals[0], residuals[1])
 
 
@@ -303,6 +321,17 @@ def _effective_size(share: float, variance: float, n: int, n_items: int) -> floa
     if variance > NO_VARIANCE and 0 < share < 1:
         return share * (1 - share) / variance
     return n / (1 - n / n_items)
+
+
+def _scale(gap: float, spread: float, share: Interval) -> Interval:
+    """Return the interval of gap +- spread times an independent share (MOVER for products)."""
+    middle = share.estimate or 0.0
+    down, up = middle - share.low, share.high - middle
+    if gap < 0:
+        down, up = up, down
+    below, above = (float(np.hypot(middle * spread, gap * limit)) for limit in (down, up))
+    estimate = gap * middle
+    return Interval(estimate, max(estimate - below, -1.0), min(estimate + above, 1.0))
 
 
 def _difference(

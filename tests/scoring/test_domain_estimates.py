@@ -101,6 +101,21 @@ def test_detection_rate_of_a_union_of_strata_by_hand():
     assert sample.kind == "absolute"
 
 
+def test_the_difference_of_detection_rates_by_hand():
+    # Flagged strata A, B of 40 with 3 and 1 errors among 4; nothing unflagged: C = 1 and
+    # g = (30 - 10) / 40 = .5. Residuals (e - .5 e) in A: 3 of .5 and a 0, s^2 = .0625; in B
+    # (-e - .5 e): a -1.5 and 3 of 0, s^2 = .5625. Var = 40^2 .9 (.0625 + .5625) / 4 / 40^2.
+    sample = JudgedSample.build(
+        in_strata(40, 40),
+        [True, True],
+        [0, 1, 2, 3, 40, 41, 42, 43],
+        np.array([1, 1, 1, 0, 1, 0, 0, 0], dtype=bool),
+    )
+    estimate = detection_difference(sample, np.arange(80) < 40, np.arange(80) >= 40)
+    spread = 1.96 * np.sqrt(0.9 * 0.625 / 4)
+    close(estimate, (0.5, 0.5 - spread, 1.0))
+
+
 def test_without_a_judged_unflagged_item_the_detection_rate_is_relative():
     sample = JudgedSample.build(
         in_strata(4, 4, 50),
@@ -264,6 +279,7 @@ def test_nominal_95_percent_intervals_cover_in_93_to_97_percent_of_samples(draws
         "D all": (errors & everything).sum() / errors.sum(),
         "D cut": (errors & method).sum() / errors.sum(),
         "P difference": errors[top].mean() - errors[method].mean(),
+        "D difference": ((errors & top).sum() - (errors & method).sum()) / errors.sum(),
     }
     covered = dict.fromkeys(truth, 0)
     places = [np.flatnonzero(stratum == number) for number in range(n_bins + 1)]
@@ -279,6 +295,7 @@ def test_nominal_95_percent_intervals_cover_in_93_to_97_percent_of_samples(draws
             "D all": detection_rate(sample, everything),
             "D cut": detection_rate(sample, method),
             "P difference": precision_difference(sample, top, method),
+            "D difference": detection_difference(sample, top, method),
         }
         for name, estimate in estimates.items():
             covered[name] += estimate.low <= truth[name] <= estimate.high
