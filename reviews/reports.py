@@ -132,12 +132,22 @@ def last_judgment(audit: Audit) -> int:
     return newest.values_list("pk", flat=True).first() or 0
 
 
+def _depths(evidence: Evidence, n_flagged: int) -> list[int]:
+    """Return evenly spaced depths of a ranking, and as many within the size of the paper's queue.
+
+    A ranking of all items is read at its head: one point per twentieth would begin too deep.
+    """
+    head = min(n_flagged, int((evidence.population.bin_rank > 0).sum()) or n_flagged)
+    spaced = [np.linspace(0, end, N_DEPTHS + 1)[1:] for end in (head, n_flagged)]
+    depths = np.unique(np.ceil(np.concatenate(spaced))).astype(int)
+    return [depth for depth in depths.tolist() if depth]
+
+
 def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
     if method != CALIBRATED_ENSEMBLE:
         ranks = evidence.population.ranks.get(method)
         n_flagged = 0 if ranks is None else int(ranks.max())
-        depths = np.unique(np.ceil(np.linspace(0, n_flagged, N_DEPTHS + 1)[1:])).astype(int)
-        sets = {n: evidence.population.top(method, n) for n in depths.tolist() if n}
+        sets = {n: evidence.population.top(method, n) for n in _depths(evidence, n_flagged)}
         return {"points": _describe_points(evidence, "n", sets)}
     bins = evidence.population.bin_rank
     return {

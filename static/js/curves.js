@@ -28,12 +28,13 @@
   const chosenK = () => (slider ? Number(slider.value) : 0);
   const chosenPoint = () => report.methods[BINNED]?.points.find((point) => point.k === chosenK());
 
-  /** The area between the precision limits, along the line. */
+  /** The area between the limits that hold for the whole curve at once, along the line. */
   const band = (method, colour) => {
     const points = drawn(method);
+    const limit = (point, side) => [point.detection_rate.estimate, (point.band ?? point.precision)[side]];
     const edge = [
-      ...points.map((point) => [point.detection_rate.estimate, point.precision.high]),
-      ...points.map((point) => [point.detection_rate.estimate, point.precision.low]).reverse(),
+      ...points.map((point) => limit(point, "high")),
+      ...points.map((point) => limit(point, "low")).reverse(),
     ];
     return {
       type: "custom", silent: true, z: 1, data: [[0, 0]], tooltip: { show: false }, clip: true,
@@ -74,7 +75,7 @@
     const shown = boxes.filter((box) => box.checked).map((box) => box.dataset.method).filter((method) => drawn(method).length);
     // Names at the lines' ends would lie on each other; the legend names them too.
     const isNarrow = figures("curves").clientWidth < 560 || shown.length > 4;
-    const bottom = lowest([1, ...shown.flatMap((method) => drawn(method).map((point) => point.precision.low))]);
+    const bottom = lowest([1, ...shown.flatMap((method) => drawn(method).map((point) => (point.band ?? point.precision).low))]);
     return {
       grid: { left: 30, right: isNarrow ? 12 : 150, top: 12, bottom: 30, containLabel: true },
       tooltip: Charts.tooltip(colours, { trigger: "item", formatter: describe }),
