@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,16 +34,20 @@ _LEAST_MASS = 1e-30  # what is shared by a smaller mass would leave the range of
 _MOST_LIKELY_CLASSES = 4  # an item, on average: an expert that sure of nothing gets no list
 
 
+Singles: TypeAlias = NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class LikelyClasses:
     """Every class other than the top one that an item has with probability ``LIKELY`` or more.
 
-    One entry per pair, by rising item: ``items`` and ``classes`` are positions. Some less likely
-    pairs may be listed too.
+    One entry per pair, by rising item: ``items`` and ``classes`` are positions; ``distances``: the
+    class's logit less the top one's. Some less likely pairs may be listed too.
     """
 
     items: Ints
     classes: Ints
+    distances: Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,20 @@ class Readings:
     temperatures: tuple[Floats, ...]
     other_masses: tuple[Floats, ...]
     likely: LikelyClasses | None
+    spread: Spread | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How the classes other than the top one are spread at the first temperature, (n_items,).
+
+    The first three cumulants of (z_j - z_top1) / temperature under their probabilities, which are
+    the derivatives of the logarithm of their mass; 0 where there is no mass.
+    """
+
+    mean: Singles
+    variance: Singles
+    third: Singles
 
 
 def score_items(
@@ -120,17 +139,21 @@ def read_items(
     given: Ints,
     valid: Mask,
     temperatures: Sequence[float | ArrayLike],
+    *,
+    with_spread: bool = False,
 ) -> Readings:
     """Return what one pass over ``rows`` (n_items, n_classes) tells at several temperatures.
 
     Each temperature is one number or one per item; nothing is computed twice where they agree.
+    ``with_spread``: how the other classes are spread, at the first of them.
     """
     n_items = rows.shape[0]
     top1 = np.full(n_items, NOT_SCORED, dtype=np.int32)
     top_logit, to_given = np.full(n_items, np.nan), np.full(n_items, np.nan)
     at = tuple(_per_item(value, n_items) for value in temperatures)
     masses = tuple(np.full(n_items, np.nan) for _ in at)
-    likely = _LikelyList(n_items)
+    likely = _LikelyList(n_items, slack=0.8 if with_spread else 0.999)
+    spread = np.zeros((3, n_items), dtype=np.float32) if with_spread else None
     distances, weights = scratch_like(rows, 2)
     for index, chunk in row_chunks(rows, where=valid):
         every = np.arange(len(chunk))
@@ -146,7 +169,9 @@ def read_items(
             now = temperature[index]
             if before is None:
                 mass = _other_mass(distance, top, now, weight)
-                likely.add(index, weight, mass)
+                likely.add(index, distance, weight, mass)
+                if spread is not None:
+                    spread[:, index] = _cumulants(distance, weight, mass, now)
             else:
                 todo = np.flatnonzero(now != before)
                 if todo.size == len(chunk):
@@ -156,7 +181,16 @@ def read_items(
             masses_at[index] = mass
             before = now
     agrees: Mask = valid & (top1 == given)
-    return Readings(top1, top_logit, to_given, agrees, at, masses, likely.finish())
+    return Readings(
+        top1,
+        top_logit,
+        to_given,
+        agrees,
+        at,
+        masses,
+        likely.finish(),
+        None if spread is None else Spread(*spread),
+    )
 
 
 def scored_at(readings: Readings, number: int, *, raw: int) -> ScoredItems:
@@ -232,34 +266,70 @@ def _other_mass(
         np.exp(distance, out=weight)
     else:
         inverse = (1.0 / temperature).astype(distance.dtype)
-        np.multiply(distance, inverse[:, None], out=weight)
+        # A single number is a much faster factor than one a row.
+        factor = inverse[:, None] if inverse.min() < inverse.max() else inverse[0]
+        np.multiply(distance, factor, out=weight)
         np.exp(weight, out=weight)
     weight[np.arange(len(weight)), top] = 0.0
     return row_sums(weight)
 
 
+def _cumulants(distance: Chunk, weight: Chunk, mass: Floats, temperature: Floats) -> Floats:
+    """Return the first three cumulants of distance / temperature, (3, n_rows); spoil ``weight``."""
+    moments = np.empty((3, len(mass)))
+    for power, moment in enumerate(moments):
+        if power:
+            np.multiply(weight, distance, out=weight)
+        moment[:] = np.vecdot(weight, distance)
+    some = mass > 0
+    for power, moment in enumerate(moments, start=1):
+        scale = mass * temperature**power
+        np.divide(moment, scale, out=moment, where=some)
+        moment[~some] = 0.0
+    mean, square, cube = moments
+    variance = np.maximum(square - mean * mean, 0.0)
+    third = cube - mean * (3.0 * square - 2.0 * mean * mean)
+    return np.stack([mean, variance, third])
+
+
+def _few_places(weight: Chunk, enough: Chunk) -> Ints:
+    """Return the flat places where ``weight`` reaches its row's ``enough``, a few of them all.
+
+    Eight flags at once are looked at as one number, which is zero as a rule.
+    """
+    flags = np.zeros(-(-weight.size // 8) * 8, dtype=np.bool_)
+    np.greater_equal(weight, enough[:, None], out=flags[: weight.size].reshape(weight.shape))
+    words = np.flatnonzero(flags.view(np.uint64))
+    hits, offsets = np.nonzero(flags.reshape(-1, 8)[words])
+    places: Ints = words[hits] * 8 + offsets
+    return places
+
+
 class _LikelyList:
     """Collects the classes worth listing, and gives up where an expert finds too many likely."""
 
-    def __init__(self, n_items: int) -> None:
+    def __init__(self, n_items: int, slack: float) -> None:
+        # A little less than asked for: rounding, or moving the readings, must not lose a class.
+        self._enough = slack * LIKELY
         self._room = _MOST_LIKELY_CLASSES * n_items
         self._items: list[NDArray[np.int32]] = []
         self._classes: list[NDArray[np.int32]] = []
+        self._distances: list[Chunk] = []
 
-    def add(self, index: slice | Ints, weight: Chunk, mass: Floats) -> None:
+    def add(self, index: slice | Ints, distance: Chunk, weight: Chunk, mass: Floats) -> None:
         """List the likely classes of a chunk: ``weight`` / (1 + ``mass``) is their probability."""
         if self._room < 0:
             return
-        # A little less than asked for: rounding must not lose a class.
-        enough = (0.999 * LIKELY * (1.0 + mass)).astype(weight.dtype)
-        rows, classes = np.divmod(np.flatnonzero(weight >= enough[:, None]), weight.shape[1])
+        enough = (self._enough * (1.0 + mass)).astype(weight.dtype)
+        rows, classes = np.divmod(_few_places(weight, enough), weight.shape[1])
         self._room -= rows.size
         if self._room < 0:
-            self._items, self._classes = [], []
+            self._items, self._classes, self._distances = [], [], []
             return
         positions = rows + index.start if isinstance(index, slice) else index[rows]
         self._items.append(positions.astype(np.int32))
         self._classes.append(classes.astype(np.int32))
+        self._distances.append(distance[rows, classes])
 
     def finish(self) -> LikelyClasses | None:
         if self._room < 0:
@@ -268,6 +338,7 @@ class _LikelyList:
         return LikelyClasses(
             items=np.concatenate([empty, *self._items]),
             classes=np.concatenate([empty, *self._classes]),
+            distances=np.concatenate([empty.astype(np.float32), *self._distances]),
         )
 
 

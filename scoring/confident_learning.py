@@ -153,15 +153,23 @@ def _suggest_likely(
     so no candidate is missing, nor is the most probable class where there is a candidate.
     """
     n_items, n_classes = readers[0].shape
-    pairs = np.sort(np.concatenate([_listed(each, open_items, n_classes) for each in scored]))
+    kind = np.result_type(*(working_type(rows) for rows in readers))
+    listed = [_listed(each, open_items, n_classes, kind) for each in scored]
+    pairs = np.sort(np.concatenate([places for places, _ in listed]))
     # numpy.unique hashes, which takes several times as long.
     pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    known = np.full((len(readers), pairs.size), np.nan, dtype=kind)
+    for row, (places, chances) in zip(known, listed, strict=True):
+        row[np.searchsorted(pairs, places)] = chances
+    # What an expert has not listed is below LIKELY: most pairs are out without another look.
+    least = (thresholds.min() - 2 * _CLEANLAB_SLACK) * len(readers)
+    kept = np.where(np.isnan(known), LIKELY, known).sum(axis=0) >= least
+    pairs, known = pairs[kept], known[:, kept]
     items, classes = np.divmod(pairs, n_classes)
-    kind = np.result_type(*(working_type(rows) for rows in readers))
-    mean = np.zeros(pairs.size, dtype=kind)
-    for rows, each in zip(readers, scored, strict=True):
-        mean += _probabilities_of(rows, each, items, classes)
-    mean /= len(readers)
+    for rows, each, row in zip(readers, scored, known, strict=True):
+        gaps = np.flatnonzero(np.isnan(row))
+        row[gaps] = _probabilities_of(rows, each, items[gaps], classes[gaps])
+    mean = known.sum(axis=0) / kind.type(len(readers))
     result: Suggestions = {}
     for collision in collisions:
         passing = mean >= _relaxed(thresholds, collision, kind)[classes]
@@ -177,15 +185,34 @@ def _suggest_likely(
     return result
 
 
-def _listed(scored: ScoredItems, open_items: Mask, n_classes: int) -> Ints:
-    """Return the top and the likely classes of the open items, as item * n_classes + class."""
+def _listed(
+    scored: ScoredItems, open_items: Mask, n_classes: int, kind: np.dtype[Any]
+) -> tuple[Ints, Chunk]:
+    """Return the top and the likely classes of the open items, and their probabilities.
+
+    Both are (n_pairs,); a pair is item * n_classes + class.
+    """
     if scored.likely is None:
         raise ValueError("the likely classes of these items have not been listed")
     top = np.flatnonzero(open_items)
     some = np.flatnonzero(open_items[scored.likely.items])
-    listed = scored.likely.items[some].astype(np.int64) * n_classes + scored.likely.classes[some]
-    pairs: Ints = np.concatenate([top * n_classes + scored.top1[top], listed])
-    return pairs
+    items, classes = scored.likely.items[some].astype(np.int64), scored.likely.classes[some]
+    chances = np.concatenate(
+        [scored.confidence[top], _chances(scored, items, scored.likely.distances[some])],
+        dtype=kind,
+        casting="same_kind",
+    )
+    return np.concatenate(
+        [top * n_classes + scored.top1[top], items * n_classes + classes]
+    ), chances
+
+
+def _chances(scored: ScoredItems, items: Ints, distances: Chunk) -> Chunk:
+    """Return the probability of classes so far from the top one's logit, (n_pairs,)."""
+    inverse = (1.0 / scored.temperature[items]).astype(distances.dtype)
+    chances: Chunk = np.exp(distances * inverse)
+    chances *= scored.others_scale[items].astype(distances.dtype)
+    return chances
 
 
 def _several(items: Ints, passing: Mask, n_items: int) -> Mask:
@@ -201,13 +228,14 @@ def _probabilities_of(rows: Rows, scored: ScoredItems, items: Ints, classes: Int
     for _, chunk in stored_chunks(rows):
         end = begin + len(chunk)
         last = first + int(np.searchsorted(items[first:], end))
+        if last == first:
+            begin = end
+            continue
         inside = items[first:last]
         logits[0, first:last] = chunk[inside - begin, classes[first:last]]
         logits[1, first:last] = chunk[inside - begin, scored.top1[inside]]
         first, begin = last, end
-    inverse = (1.0 / scored.temperature[items]).astype(logits.dtype)
-    probabilities: Chunk = np.exp((logits[0] - logits[1]) * inverse)
-    probabilities *= scored.others_scale[items].astype(logits.dtype)
+    probabilities = _chances(scored, items, logits[0] - logits[1])
     on_top = classes == scored.top1[items]
     probabilities[on_top] = scored.confidence[items[on_top]]
     return probabilities

@@ -9,7 +9,17 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scoring.arrays import Floats, Ints, Mask, Rows, as_labels, as_mask, as_rows, key_ranks
+from scoring.arrays import (
+    Floats,
+    Ints,
+    Mask,
+    Rows,
+    as_labels,
+    as_mask,
+    as_rows,
+    key_ranks,
+    working_type,
+)
 from scoring.arrays import valid_rows as usable_rows
 from scoring.binning import ReliabilityTable, check_n_bins, reliability_table
 from scoring.calibration import (
@@ -27,6 +37,7 @@ from scoring.confidence import (
     scored_by_confidence,
     softmax_at,
 )
+from scoring.last_pass import LastPass
 from scoring.temperature import NO_GROUP, fit_temperatures
 
 CalibratorName: TypeAlias = Literal["temperature", "platt", "histogram", "isotonic", "none"]
@@ -155,12 +166,15 @@ def _calibrate_logits(
     """Fit temperatures, unless raw scores are wanted, and score all items in one more pass."""
     fits: tuple[TemperatureScaler, ...] = ()
     degenerate = None
+    reader = LastPass(rows, labels, half_a, valid)
     if fit:
         groups = np.where(valid, np.where(half_a, 0, 1), NO_GROUP)
+        # What float64 rows are worth does not survive being moved to another temperature.
+        read_last = reader if working_type(rows) == np.float32 else None
         fits, degenerate = _both(
             [
                 each if isinstance(each, Degenerate) else TemperatureScaler(each)
-                for each in fit_temperatures(rows, labels, groups, 2)
+                for each in fit_temperatures(rows, labels, groups, 2, read_last)
             ]
         )
     if not fits:
@@ -168,7 +182,10 @@ def _calibrate_logits(
         return _Outcome((), degenerate, raw, raw.confidence, raw.nll)
     on_a, on_b = (each.temperature for each in fits)
     # Cross-fitted and by A differ on half A only: in this order no row is computed twice.
-    readings = read_items(rows, labels, valid, [np.where(half_a, on_b, on_a), on_a, 1.0])
+    wanted = [np.where(half_a, on_b, on_a), np.full(labels.size, on_a)]
+    readings = reader.take(wanted)
+    if readings is None:
+        readings = read_items(rows, labels, valid, [*wanted, 1.0])
     confidence, _, nll = softmax_at(readings, 1)
     return _Outcome(fits, None, scored_at(readings, 0, raw=2), confidence, nll)
 

@@ -7,14 +7,14 @@ of z under softmax(b z).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import copysign, inf, isfinite, sqrt
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from scoring.arrays import Chunk, Ints, Mask, Rows, row_chunks, row_sums, scratch_like
+from scoring.arrays import Chunk, Ints, Mask, Rows, chunk_rows, row_chunks, row_sums, scratch_like
 from scoring.degenerate import Degenerate, check_enough_rows
 from scoring.mapped_pages import release_pages
 
@@ -26,13 +26,17 @@ NO_GROUP = -1
 
 _MAX_STEPS = 60
 _ENOUGH = 1e-9  # estimated relative error left in b
+_NEAR = 1e-3  # from here one more pass does
 _ENOUGH_FOR_A_GUESS = 1e-3  # a sample of some thousand rows errs by a percent or more
 _SAMPLE_BLOCKS = 32
+_CHUNKS_TAKEN = 40
+_MOST_CHUNKS_PER_TAKEN = 16
+_ROWS_TAKEN = 4000  # in every group, or the step is not worth the reading
 _SAMPLE_ELEMENTS = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Slope:
+class Slope:
     """The NLL's derivatives at one inverse temperature; ``n_top``: rows with the label on top."""
 
     inverse: float
@@ -41,6 +45,10 @@ class _Slope:
     third: float
     n_rows: int
     n_top: int
+
+
+SlopeReader: TypeAlias = Callable[[Mapping[int, float]], Mapping[int, Slope]]
+"""Returns each group's derivatives at (about) the inverse temperature asked for."""
 
 
 def fit_temperature(logits: Rows, labels: Ints, valid: Mask) -> float:
@@ -57,11 +65,16 @@ def fit_temperature(logits: Rows, labels: Ints, valid: Mask) -> float:
 
 
 def fit_temperatures(
-    logits: Rows, labels: Ints, groups: Ints, n_groups: int
+    logits: Rows,
+    labels: Ints,
+    groups: Ints,
+    n_groups: int,
+    read_last: SlopeReader | None = None,
 ) -> list[float | Degenerate]:
     """Return each group's temperature, or why it has none, reading the logits for all at once.
 
     ``groups`` (n_items,) names each row's group, 0 to ``n_groups`` - 1, or ``NO_GROUP``.
+    ``read_last`` makes the pass that is likely to be the last, so that it may take down more.
     """
     found: list[float | Degenerate] = []
     searches: dict[int, _Search] = {}
@@ -75,9 +88,13 @@ def fit_temperatures(
             continue
         found.append(inf)
         searches[group] = _Search(guess, _ENOUGH)
+    if read_last and len(searches) == n_groups:
+        searches = _approach(searches, logits, labels, groups)
     while searches:
         ask = {group: search.inverse for group, search in searches.items()}
-        for group, slope in _slopes(logits, labels, groups, ask).items():
+        last = len(ask) == n_groups and all(search.near for search in searches.values())
+        slopes = read_last(ask) if read_last and last else _slopes(logits, labels, groups, ask)
+        for group, slope in slopes.items():
             search = searches[group]
             try:
                 _check_signal(slope, logits, groups == group)
@@ -136,6 +153,30 @@ def _first_guess(logits: Rows, labels: Ints, valid: Mask) -> float:
     return guess
 
 
+def _approach(
+    searches: dict[int, _Search], logits: Rows, labels: Ints, groups: Ints
+) -> dict[int, _Search]:
+    """Return the searches moved on by a step on some of the chunks, where these are many.
+
+    The error left is that of so many rows, a percent or two.
+    """
+    size = chunk_rows(logits.shape[1])
+    every_nth = min(_MOST_CHUNKS_PER_TAKEN, len(groups) // size // _CHUNKS_TAKEN)
+    if every_nth < 2:
+        return searches
+    taken = np.arange(len(groups)) // size % every_nth == 0
+    thinned = np.where(taken, groups, NO_GROUP)
+    if np.bincount(thinned[taken] + 1, minlength=len(searches) + 1)[1:].min() < _ROWS_TAKEN:
+        return searches
+    ask = {group: search.inverse for group, search in searches.items()}
+    for group, slope in _slopes(logits, labels, thinned, ask).items():
+        searches[group].step(slope)
+    return {
+        group: _Search(search.inverse, _ENOUGH, near=search.near)
+        for group, search in searches.items()
+    }
+
+
 class _Search:
     """The search for the inverse temperature where f' = 0, or the bound behind which it lies.
 
@@ -143,14 +184,14 @@ class _Search:
     sends a step astray. Convergence is cubic: after a good guess two passes do.
     """
 
-    def __init__(self, start: float, enough: float) -> None:
+    def __init__(self, start: float, enough: float, *, near: bool = False) -> None:
         self._low, self._high = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
         self.inverse = min(max(start, self._low), self._high)
-        self.done = False
+        self.done, self.near = False, near
         self._enough = enough
         self._steps_left = _MAX_STEPS
 
-    def step(self, slope: _Slope) -> None:
+    def step(self, slope: Slope) -> None:
         """Move ``inverse`` on by what the slope there, up to rounding, tells."""
         self.inverse = slope.inverse
         if slope.first > 0:
@@ -167,10 +208,11 @@ class _Search:
         self.inverse = _inside(self.inverse + step, self._low, self._high, tried=slope.inverse)
         self._steps_left -= 1
         narrow = self._high / self._low - 1 <= self._enough
+        self.near = error <= _NEAR
         self.done = error <= self._enough or narrow or self._steps_left == 0
 
 
-def _halley_step(slope: _Slope) -> float:
+def _halley_step(slope: Slope) -> float:
     """Return Halley's step towards f' = 0, or Newton's where the third derivative misleads."""
     if slope.second <= 0:
         return copysign(inf, -slope.first) if slope.first else 0.0
@@ -226,7 +268,7 @@ class _Sums:
 
 def _slopes(
     logits: Rows, labels: Ints, groups: Ints, inverses: Mapping[int, float]
-) -> dict[int, _Slope]:
+) -> dict[int, Slope]:
     """Return the NLL's derivatives at each group's inverse temperature, in one pass."""
     sums = {group: _Sums() for group in inverses}
     scratch, weights = scratch_like(logits, 2)
@@ -245,7 +287,7 @@ def _slopes(
         if not isfinite(total.first + total.second):
             raise ValueError("rows marked as valid contain NaN, infinity or numbers too far apart")
         inverse, n_rows = float(rounded[group]), total.n_rows
-        slopes[group] = _Slope(
+        slopes[group] = Slope(
             inverse,
             total.first / n_rows / inverse,
             total.second / n_rows / inverse**2,
@@ -256,7 +298,7 @@ def _slopes(
     return slopes
 
 
-def _check_signal(slope: _Slope, logits: Rows, valid: Mask) -> None:
+def _check_signal(slope: Slope, logits: Rows, valid: Mask) -> None:
     """Raise ``Degenerate`` where the labels and the top classes leave nothing to calibrate."""
     n_rows, n_classes = slope.n_rows, logits.shape[1]
     if slope.n_top == n_rows:
