@@ -297,9 +297,11 @@ def _few_places(weight: Chunk, enough: Chunk) -> Ints:
 
     Eight flags at once are looked at as one number, which is zero as a rule.
     """
-    flags = np.zeros(-(-weight.size // 8) * 8, dtype=np.bool_)
+    flags = np.empty(-(-weight.size // 8) * 8, dtype=np.bool_)
+    flags[weight.size :] = False
     np.greater_equal(weight, enough[:, None], out=flags[: weight.size].reshape(weight.shape))
-    words = np.flatnonzero(flags.view(np.uint64))
+    # Searching booleans is several times as fast as searching numbers.
+    words = np.flatnonzero(flags.view(np.uint64) != 0)
     hits, offsets = np.nonzero(flags.reshape(-1, 8)[words])
     places: Ints = words[hits] * 8 + offsets
     return places

@@ -30,6 +30,7 @@ _NEAR = 1e-3  # from here one more pass does
 _ENOUGH_FOR_A_GUESS = 1e-3  # a sample of some thousand rows errs by a percent or more
 _SAMPLE_BLOCKS = 32
 _CHUNKS_TAKEN = 40
+_STEPS_ON_PART = 3
 _MOST_CHUNKS_PER_TAKEN = 16
 _ROWS_TAKEN = 4000  # in every group, or the step is not worth the reading
 _SAMPLE_ELEMENTS = 2 * 1024 * 1024
@@ -156,7 +157,7 @@ def _first_guess(logits: Rows, labels: Ints, valid: Mask) -> float:
 def _approach(
     searches: dict[int, _Search], logits: Rows, labels: Ints, groups: Ints
 ) -> dict[int, _Search]:
-    """Return the searches moved on by a step on some of the chunks, where these are many.
+    """Return the searches moved on by some steps on a part of the chunks, where these are many.
 
     The error left is that of so many rows, a percent or two.
     """
@@ -168,9 +169,12 @@ def _approach(
     thinned = np.where(taken, groups, NO_GROUP)
     if np.bincount(thinned[taken] + 1, minlength=len(searches) + 1)[1:].min() < _ROWS_TAKEN:
         return searches
-    ask = {group: search.inverse for group, search in searches.items()}
-    for group, slope in _slopes(logits, labels, thinned, ask).items():
-        searches[group].step(slope)
+    for _ in range(_STEPS_ON_PART):
+        ask = {group: search.inverse for group, search in searches.items()}
+        for group, slope in _slopes(logits, labels, thinned, ask).items():
+            searches[group].step(slope)
+        if all(search.near for search in searches.values()):
+            break
     return {
         group: _Search(search.inverse, _ENOUGH, near=search.near)
         for group, search in searches.items()
