@@ -48,13 +48,15 @@ def test_the_right_class_is_chosen_by_number_by_search_or_not_at_all(make_page):
     page = make_page(annotator_of(audit))
     open_desk(page, audit)  # given 0, experts say 1
     press(page, "0w")
+    expect(page.locator(".past")).to_have_count(1)
     see_item(page)  # given 1, experts say 2
     page.keyboard.press("/")
     page.get_by_role("combobox").fill("clas 0")
     expect(page.get_by_role("option")).to_have_count(1)
     page.keyboard.press("Enter")
     expect(page.get_by_role("radio", name="class 0")).to_be_checked()
-    page.keyboard.press("w")
+    press(page, "w")
+    expect(page.locator(".past")).to_have_count(2)
     see_item(page)
     page.keyboard.press("/")
     page.keyboard.type("q0")  # a letter typed into the search is no verdict
