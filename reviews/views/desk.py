@@ -45,8 +45,7 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
         "leaseSeconds": settings.LEASE_SECONDS,
         "login": f"{reverse(settings.LOGIN_URL)}?next={request.path}",
         "urls": {action: reverse(f"reviews:{action}", args=[pk]) for action in ACTIONS},
-        "progress": {"judged": desk_service.count_judged(sample), "total": n_slots},
-        "history": [write_past(past) for past in desk_service.recall_verdicts(sample, annotator)],
+        "total": n_slots,
     }
     return render(request, "reviews/desk.html", {"audit": audit, "config": config})
 
@@ -54,9 +53,14 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @never_cache
 def lease(request: HttpRequest, pk: int) -> HttpResponse:
-    """Answer with the items the annotator holds, topped up to ten besides those put off."""
+    """Answer with the items the annotator holds, topped up to ten besides those put off.
+
+    With `recall` also the annotator's own newest verdicts. The page asks for them once it runs:
+    written into the page itself they would lack what the page before it sent meanwhile.
+    """
     sample, annotator = find_sample(request, pk)
-    later = read_slot_ids(read_json(request), "later", leases.MOST_SET_ASIDE)
+    data = read_json(request)
+    later = read_slot_ids(data, "later", leases.MOST_SET_ASIDE)
     slots = leases.claim_slots(sample, annotator, set_aside=later)
     questions = desk_service.describe_slots(sample.audit, slots)
     items = [
@@ -64,7 +68,12 @@ def lease(request: HttpRequest, pk: int) -> HttpResponse:
         for question, slot in zip(questions, slots, strict=True)
     ]
     elsewhere = 0 if items else desk_service.count_held_by_others(sample, annotator)
-    return JsonResponse({"items": items, "elsewhere": elsewhere})
+    answer = {"items": items, "elsewhere": elsewhere}
+    if data.get("recall"):
+        past = desk_service.recall_verdicts(sample, annotator)
+        answer["history"] = [write_past(each) for each in past]
+        answer["judged"] = desk_service.count_judged(sample)
+    return JsonResponse(answer)
 
 
 @require_POST

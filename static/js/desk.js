@@ -12,9 +12,10 @@
 
   let queue = []; // items to judge, the open one first
   let later = []; // put off, still ours
-  let history = config.history; // own verdicts that stand, the newest last
+  let history = []; // own verdicts that stand, the newest last
+  let isRecalled = false; // whether the server has told those of earlier pages
   let looking = null; // place in the history of an item looked at again
-  let judged = config.progress.judged;
+  let judged = null; // verdicts in the whole sample; unknown until the server has told
   let refilling = false;
   let isEmpty = false;
   let isPainted = false;
@@ -36,7 +37,7 @@
     isPainted = false;
     view.canJudge(false);
     view.strip(history, looking);
-    view.progress(judged, config.progress.total);
+    view.progress(judged, config.total);
     if (!item) return view.mode(isEmpty ? "done" : "loading");
     view.mode(looking === null ? "judge" : "look");
     showAnswer();
@@ -180,7 +181,10 @@
   async function refill() {
     if (refilling || queue.length > AHEAD) return;
     refilling = true;
-    const answer = await sendJson(config.urls.lease, { later: later.map((item) => item.slot) });
+    const answer = await sendJson(config.urls.lease, {
+      later: later.map((item) => item.slot),
+      recall: !isRecalled,
+    });
     refilling = false;
     if (answer.state !== "answered" || !answer.ok) {
       if (answer.state !== "answered") showStatus(answer.state);
@@ -188,6 +192,7 @@
       return;
     }
     if (outbox.state === "idle") showStatus();
+    if (!isRecalled) recall(answer.data);
     const wasOpen = openItem();
     const known = new Set([...queue, ...later, ...history.map((past) => past.item)].map((item) => item.slot));
     for (const item of answer.data.items) {
@@ -216,7 +221,7 @@
     queue = queue.filter(isOurs);
     later = later.filter((item) => held.has(item.slot));
     judged = answer.data.judged + outbox.entries.filter((entry) => entry.kind === "judge").length;
-    view.progress(judged, config.progress.total);
+    view.progress(judged, config.total);
     refill();
   }
 
@@ -265,14 +270,22 @@
     refill();
   });
 
-  // What an earlier page left unsent belongs to the history already.
-  function restore() {
+  // The server's word, and after it what is still on its way there: an earlier page's verdicts
+  // that it never heard of, and those whose answer got lost.
+  function recall(told) {
+    isRecalled = true;
+    history = told.history;
+    judged = told.judged;
     for (const { kind, body, past } of outbox.entries) {
-      const named = body.undoes ?? body.revises;
-      history = history.filter((one) => one.key !== named && one.key !== body.key);
-      if (kind !== "undo") history.push(past);
-      if (kind === "judge") judged += 1;
-      if (kind === "undo") judged -= 1;
+      if (history.some((one) => one.key === body.key)) continue;
+      const place = history.findIndex((one) => one.key === (body.undoes ?? body.revises));
+      if (kind === "judge") {
+        history.push(past);
+        judged += 1;
+      } else if (place >= 0) {
+        history.splice(place, 1, ...(kind === "revise" ? [past] : []));
+        if (kind === "undo") judged -= 1;
+      }
     }
   }
 
@@ -325,7 +338,6 @@
   setInterval(beat, (config.leaseSeconds * 1000) / 3);
 
   device.write(tabName, `${Date.now()}`);
-  restore();
   showStatus();
   show();
   outbox.flush().then(refill).then(() => search.load());

@@ -92,6 +92,7 @@ class DeskView {
   }
 
   progress(judged, total) {
+    if (judged === null) return;
     const shown = Math.max(0, Math.min(judged, total));
     this.part("progress").max = total;
     this.part("progress").value = shown;

@@ -96,6 +96,37 @@ def test_unsent_verdicts_survive_a_reload(make_page):
     assert verdicts() == ["label_correct", "wrong_label"]
 
 
+def test_what_the_page_before_sent_while_this_one_was_on_its_way_is_in_the_strip(make_page):
+    audit = make_audit()
+    page = make_page(annotator_of(audit))
+    page.expected_errors.append("ERR_FAILED")
+    page.on("dialog", lambda dialog: dialog.accept())
+    open_desk(page, audit)
+    page.route("**/judgments/", lambda route: route.abort())
+    press(page, "qw")
+    expect(page.locator("[data-part=status-words]")).to_have_text("offline, 2 waiting")
+
+    def let_the_old_page_send_before_the_new_one_arrives(route):
+        written = route.fetch()
+        page.unroute("**/judgments/")
+        deadline = time.monotonic() + 10
+        while Judgment.objects.count() < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)  # the answers reach the old page too
+        route.fulfill(response=written)
+
+    page.route(
+        f"**{reverse('reviews:desk', args=[audit.pk])}",
+        let_the_old_page_send_before_the_new_one_arrives,
+    )
+    page.reload()
+    see_item(page)
+    wait_until_saved(page)
+    expect(page.locator(".past")).to_have_count(2)
+    expect(page.locator("[data-part=progress-words]")).to_have_text("2 of 24")
+    assert verdicts() == ["label_correct", "wrong_label"]
+
+
 def test_an_answer_lost_on_the_way_back_makes_no_second_row(make_page):
     audit = make_audit()
     page = make_page(annotator_of(audit))

@@ -115,15 +115,11 @@ def test_no_answer_holds_a_confidence_or_a_verdict_of_somebody_else():
         second.get(reverse("reviews:class_search", args=[audit.pk])),
         post(second, "judge", audit, verdict_on(taken)),
     ]
-    config = json.loads(
-        answers[0]
-        .content.decode()
-        .split('id="desk-config"')[1]
-        .split(">", 1)[1]
-        .split("</script>")[0]
-    )
-    assert config["history"] == []
-    for answer in answers[1:]:
+    recalled = post(second, "lease", audit, {"recall": True})
+    assert recalled.json()["history"] == []
+    page = answers.pop(0).content.decode()  # its buttons name every verdict
+    assert "between us" not in page
+    for answer in [*answers, recalled]:
         text = answer.content.decode()
         assert "between us" not in text
         assert "wrong_label" not in text
@@ -254,7 +250,7 @@ def test_an_empty_lease_says_how_many_items_others_hold():
     assert answer.json() == {"items": [], "elsewhere": 4}
 
 
-def test_the_page_brings_ones_own_last_verdicts():
+def test_the_first_lease_of_a_page_recalls_ones_own_last_verdicts():
     audit = make_audit()
     user = annotator_of(audit)
     client = log_in(user)
@@ -263,8 +259,11 @@ def test_the_page_brings_ones_own_last_verdicts():
     for body in bodies:
         post(client, "judge", audit, body)
     config = client.get(reverse("reviews:desk", args=[audit.pk])).context["config"]
-    assert [past["key"] for past in config["history"]] == [body["key"] for body in bodies]
-    assert config["progress"] == {"judged": 2, "total": 12}
+    assert config["total"] == 12
+    answer = post(client, "lease", audit, {"recall": True}).json()
+    assert [past["key"] for past in answer["history"]] == [body["key"] for body in bodies]
+    assert answer["judged"] == 2
+    assert "history" not in post(client, "lease", audit, {}).json()
 
 
 @pytest.mark.parametrize("has_sample", [True, False])
