@@ -6,17 +6,26 @@ or on another data set (Sections 3.2 and 3.4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from scoring.arrays import NOT_SCORED, Floats, Ints, Mask, Rows, as_mask, as_rows, row_chunks
-from scoring.calibration import Calibrator, HistogramBinner, PlattScaler, TemperatureScaler
+from scoring.calibration import (
+    Calibrator,
+    HistogramBinner,
+    IsotonicCalibrator,
+    PlattScaler,
+    TemperatureScaler,
+    VectorScaler,
+)
 from scoring.confidence import score_items
 
-AnswerCalibrator: TypeAlias = Literal["temperature", "platt", "histogram", "none"]
+AnswerCalibrator: TypeAlias = Literal[
+    "temperature", "platt", "histogram", "isotonic", "vector", "none"
+]
 ANSWER_CALIBRATORS: tuple[AnswerCalibrator, ...] = get_args(AnswerCalibrator)
 
 
@@ -51,8 +60,9 @@ def fit_answers(
     """Fit ``calibrator`` on the items in ``fit_on`` (n_items,) and answer all items.
 
     ``logits`` (n_items, n_classes) is streamed; ``given_labels`` (n_items,) are class indices.
-    Platt's line starts from the answer's logit, histogram bins (``n_bins``) from its raw
-    probability. Raises ``Degenerate``.
+    Platt's line starts from the answer's logit, histogram bins (``n_bins``) and the isotonic
+    steps from its raw probability. Vector scaling may favour another class: the answer stays the
+    expert's own, its confidence is what is left for it. Raises ``Degenerate``.
     """
     if calibrator not in ANSWER_CALIBRATORS:
         raise ValueError(f"calibrator must be one of {ANSWER_CALIBRATORS}, got {calibrator!r}")
@@ -64,8 +74,12 @@ def fit_answers(
         return raw
     if calibrator == "temperature":
         return answer_items(logits, TemperatureScaler.fit(logits, labels, valid=half))
+    if calibrator == "vector":
+        return _rescaled(logits, raw, VectorScaler.fit(logits, labels, valid=half))
     if calibrator == "platt":
         return _recalibrated(raw, PlattScaler.fit(raw.top_logit[half], correct))
+    if calibrator == "isotonic":
+        return _recalibrated(raw, IsotonicCalibrator.fit(raw.raw[half], correct))
     return _recalibrated(raw, HistogramBinner.fit(raw.raw[half], correct, n_bins))
 
 
@@ -87,20 +101,33 @@ def answer_items(logits: Rows | ArrayLike, calibrator: Calibrator | None) -> Exp
     )
     if calibrator is None or isinstance(calibrator, TemperatureScaler):
         return answers
+    if isinstance(calibrator, VectorScaler):
+        return _rescaled(rows, answers, calibrator)
     return _recalibrated(answers, calibrator)
+
+
+def _rescaled(
+    logits: Rows | ArrayLike, answers: ExpertAnswers, scaler: VectorScaler
+) -> ExpertAnswers:
+    """Return the answers with the probabilities that ``scaler`` gives them."""
+    confidence = np.full(answers.top1.size, np.nan)
+    confidence[answers.valid] = scaler.probability_of(logits, answers.top1, where=answers.valid)[
+        answers.valid
+    ]
+    return replace(answers, confidence=confidence, calibrator=scaler)
 
 
 def _recalibrated(answers: ExpertAnswers, calibrator: Calibrator) -> ExpertAnswers:
     """Return the answers with confidences by a calibrator of one number an item."""
     if isinstance(calibrator, PlattScaler):
         known = calibrator.apply(answers.top_logit[answers.valid])
-    elif isinstance(calibrator, HistogramBinner):
+    elif isinstance(calibrator, HistogramBinner | IsotonicCalibrator):
         known = calibrator.apply(answers.raw[answers.valid])
     else:
         raise TypeError(f"answers are not calibrated by {type(calibrator).__name__}")
     confidence = np.full(answers.top1.size, np.nan)
     confidence[answers.valid] = known
-    return ExpertAnswers(answers.top1, answers.top_logit, answers.raw, confidence, calibrator)
+    return replace(answers, confidence=confidence, calibrator=calibrator)
 
 
 @dataclass(frozen=True, slots=True)

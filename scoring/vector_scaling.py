@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -74,13 +75,32 @@ class VectorScaler:
     def apply(self, logits: Rows | ArrayLike) -> Floats:
         """Return calibrated class probabilities, float64 of shape (n_items, n_classes)."""
         rows = as_rows(logits)
+        probabilities = np.empty(rows.shape, dtype=np.float64)
+        for span, chunk in self._probabilities(rows):
+            probabilities[span] = chunk
+        return probabilities
+
+    def probability_of(
+        self, logits: Rows | ArrayLike, classes: Ints, where: Mask | None = None
+    ) -> Floats:
+        """Return each item's probability of the class named for it, (n_items,), streamed.
+
+        ``classes`` (n_items,) are class indices; items outside ``where`` (n_items,) get NaN.
+        """
+        rows = as_rows(logits)
+        named = np.full(rows.shape[0], np.nan)
+        for index, chunk in self._probabilities(rows, where):
+            named[index] = chunk[np.arange(len(chunk)), classes[index]]
+        return named
+
+    def _probabilities(
+        self, rows: Rows, where: Mask | None = None
+    ) -> Iterator[tuple[slice | Ints, Floats]]:
         if rows.shape[1] != len(self.scales):
             raise ValueError(f"{rows.shape[1]} classes do not fit {len(self.scales)} scales")
-        probabilities = np.empty(rows.shape, dtype=np.float64)
         scales, offsets = np.asarray(self.scales), np.asarray(self.offsets)
-        for span, chunk in row_chunks(rows):
-            probabilities[span] = _softmax(chunk.astype(np.float64) * scales + offsets)
-        return probabilities
+        for index, chunk in row_chunks(rows, where=where):
+            yield index, _softmax(chunk.astype(np.float64) * scales + offsets)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from audit.services.scores import store_scores
 from reviews.evaluation_labels import UnknownLabelsError, load_labels
 from reviews.services.votes import import_votes
 from scoring.cascade import Cascade
-from scoring.expert_answers import answer_items, fit_answers
+from scoring.expert_answers import ANSWER_CALIBRATORS, answer_items, fit_answers
 from scoring.splits import in_half_a
 from tests.factories import make_dataset, make_sample
 from tests.reviews.situations import judge
@@ -107,7 +107,7 @@ def test_the_same_seed_prints_the_same_bytes():
     assert run(dataset, "--json") == run(dataset, "--json")
 
 
-@pytest.mark.parametrize("calibrator", ["temperature", "platt", "histogram", "none"])
+@pytest.mark.parametrize("calibrator", ANSWER_CALIBRATORS)
 def test_every_calibrator_gives_a_routing_table_of_its_own(calibrator):
     document = run_json(make_scored_dataset(), "--calibrator", calibrator)
     stored = document["cascade"]["calibrators"]["small"]
@@ -218,11 +218,11 @@ def test_a_sweep_repeats_the_measurement_for_calibrators_and_bins():
     dataset = make_scored_dataset()
     document = run_json(dataset, "--sweep")
     rows = [(row["calibrator"], row["bins"]) for row in document["sweep"]]
-    others = [("platt", 15), ("histogram", 15), ("none", 15)]
+    others = [(name, 15) for name in ("platt", "histogram", "isotonic", "vector", "none")]
     bins = [("temperature", 5), ("temperature", 50), ("temperature", 100)]
     assert rows == [("temperature", 15), *others, *bins]
     assert document["sweep"][0]["apgr"] == document["apgr"]["CC"]
-    assert document["sweep"][3]["apgr"] == run_json(dataset, "--calibrator", "none")["apgr"]["CC"]
+    assert document["sweep"][5]["apgr"] == run_json(dataset, "--calibrator", "none")["apgr"]["CC"]
     assert "  temperature  100  0." in run(dataset, "--sweep")
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from scoring.calibration import Degenerate, HistogramBinner, PlattScaler, TemperatureScaler
+from scoring.calibration import (
+    Degenerate,
+    HistogramBinner,
+    IsotonicCalibrator,
+    PlattScaler,
+    TemperatureScaler,
+    VectorScaler,
+)
 from scoring.expert_answers import (
     ANSWER_CALIBRATORS,
     answer_items,
@@ -37,12 +44,18 @@ def test_each_calibrator_starts_from_what_the_method_says():
     temperature = TemperatureScaler.fit(logits, labels, valid=half)
     platt = PlattScaler.fit(logits.max(axis=1)[half], right[half])
     histogram = HistogramBinner.fit(raw[half], right[half])
+    isotonic = IsotonicCalibrator.fit(raw[half], right[half])
+    vector = VectorScaler.fit(logits[half], labels[half])
+    top1 = probabilities.argmax(axis=1)[:, None]
     expected = {
         "temperature": temperature.apply(logits).max(axis=1),
         "platt": platt.apply(logits.max(axis=1)),
         "histogram": histogram.apply(raw),
+        "isotonic": isotonic.apply(raw),
+        "vector": np.take_along_axis(vector.apply(logits), top1, axis=1)[:, 0],
         "none": raw,
     }
+    assert expected.keys() == set(ANSWER_CALIBRATORS)
     for name, confidence in expected.items():
         np.testing.assert_allclose(fitted[name].confidence, confidence, atol=1e-6)
         np.testing.assert_allclose(fitted[name].raw, raw, atol=1e-6)
@@ -62,6 +75,17 @@ def test_labels_outside_the_half_change_nothing(calibrator):
     other = np.where(half, labels, (labels + 1) % 3)
     first, second = (fit_answers(logits, each, half, calibrator) for each in (labels, other))
     np.testing.assert_array_equal(first.confidence, second.confidence)
+
+
+def test_vector_scaling_never_answers_for_the_expert():
+    logits, labels, half = some_items()
+    logits[:, 2] += 3.0  # a class that the expert favours far too much
+    plain, scaled = (fit_answers(logits, labels, half, name) for name in ("none", "vector"))
+    np.testing.assert_array_equal(scaled.top1, plain.top1)
+    favoured = scaled.top1 == 2
+    overtaken = scaled.calibrator.apply(logits).argmax(axis=1) != scaled.top1
+    assert (overtaken & favoured).any()
+    assert (scaled.confidence[overtaken] <= 0.5).all()
 
 
 def test_items_without_scores_have_no_answer():
