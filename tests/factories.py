@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from pathlib import Path
+from string import ascii_uppercase
 
 import numpy as np
 from django.conf import settings
@@ -80,6 +81,39 @@ def make_dataset(
             )
         )
     Item.objects.bulk_create(items)
+    return dataset
+
+
+def make_questions(
+    project: Project | None = None, n_items: int = 12, n_choices: int = 4
+) -> Dataset:
+    """A data set of sums with n_choices answers, item i with given label i % n_choices."""
+    number = next(counter)
+    dataset = Dataset.objects.create(
+        project=project or make_project("Sums"),
+        slug=f"questions-{number}",
+        kind=Dataset.Kind.MULTIPLE_CHOICE,
+        source_format="manifest",
+        n_items=n_items,
+        n_classes=n_choices,
+        sha256="0" * 64,
+    )
+    DatasetClass.objects.bulk_create(
+        DatasetClass(dataset=dataset, index=index, name=ascii_uppercase[index])
+        for index in range(n_choices)
+    )
+    Item.objects.bulk_create(
+        Item(
+            dataset=dataset,
+            position=position,
+            key=f"sum-{position}",
+            given_label=position % n_choices,
+            question=f"What is {position} + {number}?",
+            choices=[str(position + number + choice) for choice in range(n_choices)],
+            subject="sums",
+        )
+        for position in range(n_items)
+    )
     return dataset
 
 

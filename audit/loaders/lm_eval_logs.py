@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isnan, log, nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from audit.loaders.base import ProblemList, refuse
 from audit.loaders.rows import parse_json_object
 from audit.loaders.text_files import check_text_file
-
-ABSENT = log(1e-12)
-"""How far below a document's least likely choice those lie that it doesn't have."""
+from scoring.experts.base import ABSENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -12,18 +13,25 @@ from django.db.models import F
 from numpy.typing import NDArray
 
 from audit import score_store
-from audit.images import UnusableImage, open_rgb
 from audit.models import Chunk, Claimable, Item, ScoreSet, UnscorableItem
 from audit.services import claims
-from audit.services.scores import fail_scores, finish_scores, models_folder
-from scoring.experts.base import ExpertRefused, ImageExpert, UnknownExpertError
+from audit.services.inputs import prepare_inputs
+from audit.services.scores import check_kind, fail_scores, finish_scores, models_folder
+from scoring.experts.base import (
+    Expert,
+    ExpertRefused,
+    InputProblem,
+    UnknownExpertError,
+    UnscorableInputsError,
+    fill_absent_choices,
+)
 from scoring.experts.registry import load_expert
 
 logger = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=2)
-def loaded_expert(name: str) -> ImageExpert:
+def loaded_expert(name: str) -> Expert:
     """Return the expert, kept in this process's memory between chunks."""
     return load_expert(name, weights_root=models_folder())
 
@@ -40,7 +48,7 @@ def score_chunk(chunk_id: int) -> bool:
     score_set = chunk.score_set
     try:
         expert = loaded_expert(score_set.expert)
-        _check_classes(score_set, expert)
+        _check_expert(score_set, expert)
     except (ExpertRefused, UnknownExpertError) as error:
         claims.fail(chunk, epoch, str(error))
         fail_scores(score_set.pk, str(error))
@@ -66,9 +74,10 @@ def score_chunk(chunk_id: int) -> bool:
     return True
 
 
-def _check_classes(score_set: ScoreSet, expert: ImageExpert) -> None:
+def _check_expert(score_set: ScoreSet, expert: Expert) -> None:
+    check_kind(score_set.dataset, score_set.expert, expert.takes)
     expected, got = score_set.dataset.n_classes, expert.card.n_classes
-    if expected != got:
+    if got not in {None, expected}:
         raise ExpertRefused(
             "class_count",
             f"{score_set.expert} knows {got} classes, {score_set.dataset} has {expected}",
@@ -79,37 +88,41 @@ def _check_classes(score_set: ScoreSet, expert: ImageExpert) -> None:
 
 
 def predict_items(
-    expert: ImageExpert, score_set: ScoreSet, items: Sequence[Item]
+    expert: Expert, score_set: ScoreSet, items: Sequence[Item]
 ) -> tuple[NDArray[np.float32], list[UnscorableItem]]:
     """Return logits (n_items, n_classes) and the items that have none, with the reason.
 
-    A row is NaN where the item is quarantined, its image is no longer what was imported, or
-    the expert returned something that isn't finite.
+    A row is NaN where the item is quarantined, its image is no longer what was imported, the
+    expert can't score it, or returned something that isn't finite.
     """
-    logits = np.full((len(items), score_set.dataset.n_classes), np.nan, dtype=np.float32)
-    unscorable: list[UnscorableItem] = []
-    images, rows = [], []
-    for row, item in enumerate(items):
-        if item.is_quarantined:
-            continue
-        try:
-            images.append(
-                open_rgb(score_set.dataset.folder, item.image, sha256=item.content_sha256 or None)
+    n_classes = score_set.dataset.n_classes
+    logits = np.full((len(items), n_classes), np.nan, dtype=np.float32)
+    inputs = prepare_inputs(score_set.dataset, items)
+    problems = inputs.problems
+    if inputs.values:
+        predicted, refused = _predict(expert, inputs.values)
+        logits[inputs.places] = fill_absent_choices(predicted, n_classes)
+        problems |= {inputs.places[place]: problem for place, problem in refused.items()}
+    for place in inputs.places:
+        if not np.isfinite(logits[place]).all():
+            logits[place] = np.nan
+            problems.setdefault(
+                place, InputProblem("nonfinite", "the expert returned NaN or infinity")
             )
-            rows.append(row)
-        except UnusableImage as problem:
-            unscorable.append(_unscorable(score_set, item, problem.code, problem.detail))
-    if images:
-        logits[rows] = expert.predict(images)
-    for row in rows:
-        if not np.isfinite(logits[row]).all():
-            logits[row] = np.nan
-            unscorable.append(
-                _unscorable(
-                    score_set, items[row], "nonfinite", "the expert returned NaN or infinity"
-                )
-            )
+    unscorable = [
+        _unscorable(score_set, items[place], problem.code, problem.detail)
+        for place, problem in sorted(problems.items())
+    ]
     return logits, unscorable
+
+
+def _predict(
+    expert: Expert, inputs: Sequence[Any]
+) -> tuple[NDArray[np.float32], dict[int, InputProblem]]:
+    try:
+        return expert.predict(inputs), {}
+    except UnscorableInputsError as refusal:
+        return refusal.logits, refusal.problems
 
 
 def _unscorable(score_set: ScoreSet, item: Item, code: str, detail: str) -> UnscorableItem:

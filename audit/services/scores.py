@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audit import score_store
 from audit.models import Chunk, Claimable, Dataset, Item, ScoreSet, UnscorableItem
 from audit.score_store import Shard, ShardedLogits
-from scoring.experts.base import ExpertRefused, UnknownExpertError
+from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.registry import parse_expert
 
 BATCH = 500
@@ -54,12 +54,21 @@ def check_classes_known(score_set: ScoreSet) -> None:
         )
 
 
+def check_kind(dataset: Dataset, expert: str, takes: frozenset[Kind]) -> None:
+    """Refuse an expert that takes another kind of input than the data set's items are."""
+    if dataset.kind not in takes:
+        known = " or ".join(Dataset.Kind(kind).label for kind in sorted(takes))
+        message = f"{expert} takes {known}; {dataset} holds {dataset.get_kind_display()}"
+        raise ExpertRefused("input_kind", message)
+
+
 def _plan(dataset: Dataset, expert: str) -> ScoreSet:
     try:
-        parse_expert(expert, weights_root=models_folder())
+        name = parse_expert(expert, weights_root=models_folder())
+        check_kind(dataset, expert, name.takes)
     except (UnknownExpertError, ExpertRefused) as error:
         raise ScoresRefusedError(str(error)) from error
-    if not dataset.has_pictures:
+    if dataset.kind == Dataset.Kind.IMAGE and not dataset.has_pictures:
         raise ScoresRefusedError(
             f"{dataset} has no pictures to run an expert over: import its scores instead"
         )

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 Logits = NDArray[np.float32]
+
+Kind = Literal["image", "multiple_choice"]
+"""What an item is, and so what an expert takes: a ``PIL.Image.Image`` or a ``Question``."""
+
+ABSENT = math.log(1e-12)
+"""How far below a question's least likely choice those lie that it doesn't have."""
 
 
 class UnknownExpertError(ValueError):
@@ -35,15 +39,67 @@ class ExpertRefused(Exception):  # noqa: N818 - the word used for it in reports 
 
 
 @dataclass(frozen=True, slots=True)
+class InputProblem:
+    """Why one input can't be scored: a stable ``code`` and a ``detail`` for people."""
+
+    code: str
+    detail: str
+
+
+class UnscorableInputsError(Exception):
+    """Some inputs can't be scored; the others were, so that nothing is computed twice.
+
+    ``problems`` says why, by place among the inputs; ``logits`` has a row for every input, NaN
+    where there is a problem.
+    """
+
+    def __init__(self, problems: Mapping[int, InputProblem], logits: Logits) -> None:
+        first = next(iter(problems.values()))
+        super().__init__(f"{len(problems)} of {len(logits)} inputs, such as {first.detail}")
+        self.problems = dict(problems)
+        self.logits = logits
+
+    def __reduce__(
+        self,
+    ) -> tuple[type[UnscorableInputsError], tuple[Mapping[int, InputProblem], Logits]]:
+        return type(self), (self.problems, self.logits)
+
+
+@dataclass(frozen=True, slots=True)
+class SolvedQuestion:
+    """A question with its answer (a place among the choices), to be shown before others."""
+
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A multiple-choice question as an expert sees it: without its given label.
+
+    ``examples`` are what the data set keeps for few-shot prompts of this ``subject``, in order; an
+    expert shows as many of the first as its name says.
+    """
+
+    question: str
+    choices: tuple[str, ...]
+    subject: str = ""
+    key: str = ""
+    examples: tuple[SolvedQuestion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertCard:
     """Everything that decides an expert's logits, as it is stored beside them.
 
-    ``transform`` is the JSON-able identity of what happens to an input before the model sees it,
-    ``weights_sha256`` the hash of the weights file, ``libraries`` the versions that ran.
+    ``n_classes`` is None where every question brings its own choices. ``transform`` is the
+    JSON-able identity of what happens to an input before the model sees it, ``weights_sha256`` the
+    hash of the weights file, ``libraries`` the versions that ran.
     """
 
     name: str
-    n_classes: int
+    n_classes: int | None
     weights_sha256: str
     transform: Mapping[str, Any]
     device: str
@@ -72,12 +128,37 @@ class ExpertCard:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-class ImageExpert(Protocol):
-    """A classifier of images."""
+class Expert(Protocol):
+    """A model that answers: a classifier of images, or one that chooses among a question's choices.
+
+    ``takes`` says which of the two (a stub takes both).
+    """
+
+    @property
+    def takes(self) -> frozenset[Kind]: ...
 
     @property
     def card(self) -> ExpertCard: ...
 
-    def predict(self, inputs: Sequence[Image.Image]) -> Logits:
-        """Return float32 logits of shape (n_inputs, n_classes), rows in the order of ``inputs``."""
+    def predict(self, inputs: Sequence[Any]) -> Logits:
+        """Return float32 logits of shape (n_inputs, n_classes), rows in the order of ``inputs``.
+
+        For questions there are as many columns as the longest list of choices among ``inputs``
+        needs, NaN where a question has fewer. Raises ``UnscorableInputsError`` when single inputs
+        have no logits.
+        """
         ...
+
+
+def fill_absent_choices(logits: Logits, n_classes: int) -> Logits:
+    """Return ``logits`` (n_items, n_choices) widened to ``n_classes``, finite where possible.
+
+    A choice that a question doesn't have (NaN, or a column beyond) lies ``ABSENT`` below its least
+    likely one; a row of NaN only stays as it is.
+    """
+    filled = np.full((len(logits), n_classes), np.nan, dtype=np.float32)
+    filled[:, : logits.shape[1]] = logits
+    is_choice = ~np.isnan(filled)
+    least = np.min(filled, axis=1, where=is_choice, initial=np.inf)
+    is_absent = ~is_choice & is_choice.any(axis=1, keepdims=True)
+    return np.where(is_absent, least[:, None] + np.float32(ABSENT), filled)

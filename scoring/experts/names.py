@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from scoring.experts.base import ExpertRefused, UnknownExpertError
+from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.timm_names import is_architecture, suggest_architectures
 from scoring.experts.weights_file import read_header
 
@@ -20,19 +20,23 @@ _TIMM = re.compile(r"(?P<model>[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?)(@(?P<file>.+))?"
 
 @dataclass(frozen=True, slots=True)
 class ExpertName:
-    """A parsed name: the text as given, its backend, its model, and its own weights file if any."""
+    """A parsed name: the text as given, its backend, its model, and its own weights file if any.
+
+    ``takes`` says what items the expert can score.
+    """
 
     text: str
     backend: str
     model: str
     weights: Path | None = None
+    takes: frozenset[Kind] = frozenset({"image"})
 
 
 def parse_stub(text: str, model: str, weights_root: Path | None) -> ExpertName:  # noqa: ARG001
     """Parse ``CLASSES[-SEED[-DELAY_MS]]`` with at least two classes."""
     if not _STUB.fullmatch(model) or int(model.partition("-")[0]) < 2:
         raise UnknownExpertError(f"{text!r} is not 'stub:CLASSES[-SEED[-DELAY_MS]]', CLASSES >= 2")
-    return ExpertName(text, "stub", model)
+    return ExpertName(text, "stub", model, takes=frozenset({"image", "multiple_choice"}))
 
 
 def parse_timm(text: str, model: str, weights_root: Path | None) -> ExpertName:

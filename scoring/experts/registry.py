@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from scoring.experts.base import ImageExpert, UnknownExpertError
+from scoring.experts.base import Expert, UnknownExpertError
 from scoring.experts.names import ExpertName, check_options, parse_stub, parse_timm
 
 BACKENDS = {  # paths, not classes: importing this module must not import torch
@@ -36,7 +36,7 @@ def load_expert(
     device: str = "auto",
     batch_size: int | None = None,
     precision: str = "float32",
-) -> ImageExpert:
+) -> Expert:
     """Return the expert called ``name``, its weights in memory on ``device``.
 
     ``weights_root`` is the installation's folder of fetched models. ``batch_size`` None lets the
@@ -45,7 +45,7 @@ def load_expert(
     parsed = parse_expert(name, weights_root=weights_root)
     check_options(device, batch_size, precision)
     module, _, attribute = BACKENDS[parsed.backend].rpartition(".")
-    expert: ImageExpert = getattr(import_module(module), attribute)(
+    expert: Expert = getattr(import_module(module), attribute)(
         parsed,
         weights_root=weights_root,
         device=device,

@@ -47,9 +47,11 @@ class TimmExpert:
         import torch
         import torchvision
 
+        self.takes = name.takes
         self._device = _choose_device(device)
         loaded = load_model(name, path)
         self._transform = Transform(loaded.transform)
+        self._n_classes = loaded.n_classes
         self._dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self._model = loaded.model.to(self._device, self._dtype).to(
             memory_format=torch.channels_last
@@ -58,7 +60,7 @@ class TimmExpert:
         self.batch_size = batch_size or (CUDA_BATCH if on_cuda else CPU_BATCH)
         self.card = ExpertCard(
             name=name.text,
-            n_classes=loaded.n_classes,
+            n_classes=self._n_classes,
             weights_sha256=loaded.weights_sha256,
             transform=loaded.transform.to_json()
             | {"resize": "pillow", "max_aspect": MAX_ASPECT, "precision": precision},
@@ -72,7 +74,7 @@ class TimmExpert:
 
     def predict(self, inputs: Sequence[Image.Image]) -> Logits:
         """Return float32 logits of shape (n_images, n_classes), rows in the order of ``inputs``."""
-        logits = np.empty((len(inputs), self.card.n_classes), dtype=np.float32)
+        logits = np.empty((len(inputs), self._n_classes), dtype=np.float32)
         start = 0
         with self._numerics():
             for pixels in self._read_batches(inputs):

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from scoring.experts import load_expert
+from scoring.experts import Question, load_expert
 
 
 def picture(shade: int) -> Image.Image:
@@ -51,3 +51,18 @@ def test_the_card_tells_seeds_apart_but_not_delays():
 
 def test_no_inputs_give_no_rows():
     assert load_expert("stub:10").predict([]).shape == (0, 10)
+
+
+def test_questions_are_told_apart_by_question_and_choices_and_by_nothing_else():
+    expert = load_expert("stub:3-1")
+    same, renamed, other, short = expert.predict(
+        [
+            Question("Who?", ("a", "b", "c"), "people", "1"),
+            Question("Who?", ("a", "b", "c"), "animals", "2"),
+            Question("Who?", ("a, b", "b", "c")),
+            Question("Who?", ("a", "b")),
+        ]
+    )
+    np.testing.assert_array_equal(same, renamed)
+    assert not np.allclose(same, other)
+    assert np.isnan(short).tolist() == [False, False, True]
