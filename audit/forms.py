@@ -55,7 +55,8 @@ class NewAuditForm(forms.Form):
 
     def __init__(self, *args: Any, user: AbstractBaseUser | AnonymousUser, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        datasets = Dataset.objects.open_to(user, at_least=Role.MAINTAINER).order_by("slug")
+        open_to_user = Dataset.objects.open_to(user, at_least=Role.MAINTAINER)
+        datasets = open_to_user.with_classes().order_by("slug")
         self.fields["dataset"].queryset = datasets  # type: ignore[attr-defined]
         self.chosen = _find_dataset(datasets, self["dataset"].value())
         ready = ScoreSet.objects.none()

@@ -47,6 +47,10 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
     def open_to(self, user: Person, at_least: Role | int = 1) -> DatasetQuerySet:
         return self.filter(membership("project", user, at_least))
 
+    def with_classes(self) -> DatasetQuerySet:
+        """Those whose items have labels to audit."""
+        return self.filter(n_classes__gt=0)
+
 
 class ItemQuerySet(models.QuerySet["Item"]):
     """Items."""

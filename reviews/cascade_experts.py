@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from reviews.evaluation_labels import EvaluationLabels
 from scoring.arrays import Floats, Ints, Mask
 from scoring.calibration import Degenerate, PlattScaler
 from scoring.expert_answers import (
+    ANSWER_CALIBRATORS,
+    TASK_CALIBRATORS,
     AnswerCalibrator,
     ExpertAnswers,
     TaskAnswers,
@@ -63,6 +66,12 @@ def find_scores(dataset: Dataset, expert: str) -> ScoreSet:
     return score_set
 
 
+def known_calibrators(score_sets: Sequence[ScoreSet]) -> tuple[AnswerCalibrator, ...]:
+    """Return the calibrators that suit the scores, the usual one first."""
+    outcomes_only = any(each.has_outcomes_only for each in score_sets)
+    return TASK_CALIBRATORS if outcomes_only else ANSWER_CALIBRATORS
+
+
 def fit_expert(
     score_set: ScoreSet, given_labels: Ints, half_a: Mask, calibrator: AnswerCalibrator
 ) -> CascadeExpert:
@@ -72,7 +81,7 @@ def fit_expert(
     try:
         if not score_set.has_outcomes_only:
             answers = fit_answers(scores, given_labels, half_a, calibrator)
-        elif calibrator in {"platt", "none"}:
+        elif calibrator in TASK_CALIBRATORS:
             answers = fit_tasks(*_outcomes(scores), half_a, calibrator)
         else:
             raise CascadeRefusedError(

@@ -14,15 +14,16 @@ from reviews.cascade_experts import (
     CascadeRefusedError,
     find_scores,
     fit_expert,
+    known_calibrators,
     move_expert,
 )
 from reviews.evaluation_labels import GIVEN, EvaluationLabels, load_labels
 from reviews.models import Policy
-from scoring.arrays import Ints, Mask
+from scoring.arrays import NOT_SCORED, Ints, Mask
 from scoring.cascade import CascadeCurve
 from scoring.cascade_comparison import Comparison, PairScores, compare_routers
 from scoring.cascade_measures import Apgr
-from scoring.expert_answers import ANSWER_CALIBRATORS, AnswerCalibrator
+from scoring.expert_answers import AnswerCalibrator
 from scoring.splits import in_half_a
 
 Document: TypeAlias = dict[str, Any]
@@ -33,11 +34,14 @@ SWEPT_BINS = (5, 15, 50, 100)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked for: the two experts, and how to calibrate, cut and measure."""
+    """What is asked for: the two experts, and how to calibrate, cut and measure.
+
+    Without a ``calibrator`` it is the usual one for scores of that kind.
+    """
 
     small: str
     large: str
-    calibrator: AnswerCalibrator = "temperature"
+    calibrator: AnswerCalibrator | None = None
     n_bins: int = 15
     labels: str = GIVEN
     policy: str = Policy.LENIENT
@@ -56,7 +60,8 @@ def describe_cascade(
     keys, given = _load_items(dataset)
     score_sets = _find_both(dataset, order)
     half_a = in_half_a(keys, order.seed)
-    experts = [fit_expert(each, given, half_a, order.calibrator) for each in score_sets]
+    calibrator = order.calibrator or known_calibrators(score_sets)[0]
+    experts = [fit_expert(each, given, half_a, calibrator) for each in score_sets]
     pair, usable = _pair_up(experts, given, None)
     validation = np.flatnonzero(half_a & usable)
     if test_dataset is None:
@@ -89,7 +94,7 @@ def describe_cascade(
         "test_dataset": (test_dataset or dataset).slug,
         "small": order.small,
         "large": order.large,
-        "calibrator": order.calibrator,
+        "calibrator": calibrator,
         "bins": order.n_bins,
         "labels": order.labels,
         "policy": str(order.policy),
@@ -108,7 +113,9 @@ def sweep_cascade(
 
     A calibrator that can't be fitted keeps its row, undefined with the reason.
     """
-    orders = [replace(order, calibrator=name) for name in ANSWER_CALIBRATORS]
+    calibrators = known_calibrators(_find_both(dataset, order))
+    order = replace(order, calibrator=order.calibrator or calibrators[0])
+    orders = [replace(order, calibrator=name) for name in calibrators]
     orders += [replace(order, n_bins=n_bins) for n_bins in SWEPT_BINS if n_bins != order.n_bins]
     rows = []
     for each in orders:
@@ -121,9 +128,10 @@ def sweep_cascade(
 
 
 def _load_items(dataset: Dataset) -> tuple[list[str], Ints]:
-    """Return the items' keys and given labels, in order."""
+    """Return the items' keys and given labels, in order; -1 for each task."""
     rows = list(dataset.items.order_by("position").values_list("key", "given_label"))
-    return [key for key, _ in rows], np.array([label for _, label in rows], dtype=np.int64)
+    labels = [label if dataset.has_classes else NOT_SCORED for _, label in rows]
+    return [key for key, _ in rows], np.array(labels, dtype=np.int64)
 
 
 def _find_both(dataset: Dataset, order: Order) -> list[ScoreSet]:

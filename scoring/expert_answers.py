@@ -27,6 +27,8 @@ AnswerCalibrator: TypeAlias = Literal[
     "temperature", "platt", "histogram", "isotonic", "vector", "none"
 ]
 ANSWER_CALIBRATORS: tuple[AnswerCalibrator, ...] = get_args(AnswerCalibrator)
+TASK_CALIBRATORS: tuple[AnswerCalibrator, ...] = ("platt", "none")
+"""All that one score per answer allows; the others need probabilities of classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +160,10 @@ def fit_tasks(
 ) -> TaskAnswers:
     """Fit ``platt`` (or ``none``) on the items in ``fit_on`` (n_items,) (Section 2.1).
 
-    ``scores`` (n_items,), NaN where not scored, and ``is_right`` (n_items,) come from outside. The
-    other calibrators need probabilities of classes. Raises ``Degenerate``.
+    ``scores`` (n_items,), NaN where not scored, and ``is_right`` (n_items,) come from outside.
+    Raises ``Degenerate``.
     """
-    if calibrator not in {"platt", "none"}:
+    if calibrator not in TASK_CALIBRATORS:
         raise ValueError(f"scores of whole answers are calibrated by platt or none: {calibrator!r}")
     raw = np.asarray(scores, dtype=np.float64)
     right = as_mask(is_right, raw.size, "is_right")

@@ -10,7 +10,7 @@ from typing import Literal
 MAX_PROBLEMS = 1000
 SHOWN_PROBLEMS = 5
 
-Kind = Literal["image", "multiple_choice"]
+Kind = Literal["image", "multiple_choice", "task"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,13 @@ class LoadedClass:
 
 @dataclass(frozen=True, slots=True)
 class LoadedItem:
-    """One item with its given label (a class index); ``image`` is a path below the root."""
+    """One item with its given label (a class index); ``image`` is a path below the root.
+
+    ``label`` is None for tasks, which have no classes.
+    """
 
     key: str
-    label: int
+    label: int | None
     image: str = ""
     question: str = ""
     choices: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +17,12 @@ from audit.loaders.base import (
     ProblemList,
     refuse,
 )
-from audit.loaders.class_names import LabelReader, find_name_fault, name_classes, read_classes
+from audit.loaders.class_names import LabelReader, name_classes, read_classes
+from audit.loaders.item_fields import KeyReader, read_texts
 from audit.loaders.rows import Row, parse_json_object, read_rows
 
 REQUIRED = ("key", "label")
 COLUMNS = ("key", "label", "image", "question", "choices", "subject")
-MAX_KEY_CHARACTERS = 512
-MAX_SUBJECT_CHARACTERS = 255
 MAX_UNNAMED_CLASSES = 50_000  # more than ImageNet-21k; beyond it a label is a mistake
 
 
@@ -37,7 +35,7 @@ class _Reading:
     kind: Kind | None = None
     n_choices: int = 0
     items: list[LoadedItem] = field(default_factory=list)
-    rows_of_keys: dict[str, int] = field(default_factory=dict)
+    keys: KeyReader = field(default_factory=KeyReader)
     problems: ProblemList = field(default_factory=ProblemList)
 
 
@@ -81,10 +79,10 @@ def _add_row(reading: _Reading, row: Row) -> None:
     if reading.kind is None:
         reading.kind = _decide_kind(row)
     key = row.fields["key"]
-    is_new = _check_key(reading, row.number, key)
+    is_new = reading.keys.check(row.number, key, reading.problems)
     choices = _read_choices(reading, row) if reading.kind == "multiple_choice" else ()
     label = _read_label(reading, row)
-    texts = _read_texts(reading, row)
+    texts = read_texts(row, ("image", "question", "subject"), reading.problems)
     if is_new and label is not None and choices is not None and texts is not None:
         reading.items.append(LoadedItem(key=key, label=label, choices=choices, **texts))
 
@@ -99,21 +97,6 @@ def _decide_kind(row: Row) -> Kind:
         message = "questions about pictures are not supported; give image or question"
         raise refuse("unknown_column", message, row=row.number, column="image")
     return "multiple_choice"
-
-
-def _check_key(reading: _Reading, number: int, key: Any) -> bool:
-    if not isinstance(key, str):
-        reading.problems.add(number, "key", "key", f"{ascii(key)[:60]} is not text")
-        return False
-    if fault := find_name_fault(key, MAX_KEY_CHARACTERS):
-        reading.problems.add(number, "key", "key", f"{key[:60]!a} {fault}")
-        return False
-    same = unicodedata.normalize("NFC", key)
-    earlier = reading.rows_of_keys.setdefault(same, number)
-    if earlier != number:
-        message = f"{key[:60]!a} is also in row {earlier}"
-        reading.problems.add(number, "key", "dup_id", message)
-    return earlier == number
 
 
 def _read_label(reading: _Reading, row: Row) -> int | None:
@@ -132,25 +115,6 @@ def _read_label(reading: _Reading, row: Row) -> int | None:
         reading.problems.add(row.number, "label", "label_range", message)
         return None
     return label
-
-
-def _read_texts(reading: _Reading, row: Row) -> dict[str, str] | None:
-    texts: dict[str, str] = {}
-    for column in ("image", "question", "subject"):
-        value = row.fields.get(column, "")
-        if not isinstance(value, str):
-            message = f"{ascii(value)[:60]} is not text"
-            reading.problems.add(row.number, column, "text", message)
-            return None
-        texts[column] = value
-    if "image" in row.fields and not texts["image"]:
-        reading.problems.add(row.number, "image", "missing_image", "no image path")
-        return None
-    if len(texts["subject"]) > MAX_SUBJECT_CHARACTERS:
-        message = f"over {MAX_SUBJECT_CHARACTERS} characters"
-        reading.problems.add(row.number, "subject", "field_too_long", message)
-        return None
-    return texts
 
 
 def _read_choices(reading: _Reading, row: Row) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from audit.loaders.base import LoadedDataset, refuse
 FORMATS = {  # paths, not functions: a format's own libraries load when it is used
     "imagefolder": "audit.loaders.imagefolder.load_imagefolder",
     "manifest": "audit.loaders.manifest.load_manifest",
+    "tasks": "audit.loaders.tasks.load_tasks",
 }
 
 

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('slug', models.SlugField(unique=True)),
-                ('kind', models.CharField(choices=[('image', 'images'), ('multiple_choice', 'multiple-choice questions')], max_length=20)),
+                ('kind', models.CharField(choices=[('image', 'images'), ('multiple_choice', 'multiple-choice questions'), ('task', 'tasks without classes')], max_length=20)),
                 ('source_format', models.CharField(max_length=20)),
                 ('root', models.TextField(blank=True, help_text='Folder that item paths are relative to.')),
                 ('n_items', models.PositiveIntegerField()),
@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('position', models.PositiveIntegerField()),
                 ('key', models.CharField(max_length=512)),
-                ('given_label', models.PositiveIntegerField()),
+                ('given_label', models.PositiveIntegerField(null=True)),
                 ('content_sha256', models.CharField(blank=True, max_length=64)),
                 ('image', models.TextField(blank=True)),
                 ('width', models.PositiveIntegerField(default=0)),

@@ -18,6 +18,7 @@ class Dataset(models.Model):
 
         IMAGE = "image", "images"
         MULTIPLE_CHOICE = "multiple_choice", "multiple-choice questions"
+        TASK = "task", "tasks without classes"
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
     slug = models.SlugField(unique=True)
@@ -52,6 +53,11 @@ class Dataset(models.Model):
         return Path(self.root)
 
     @property
+    def has_classes(self) -> bool:
+        """Whether items have given labels; answers to tasks are graded where they come from."""
+        return self.kind != self.Kind.TASK
+
+    @property
     def has_pictures(self) -> bool:
         """Whether the items' images are here (scores alone can be audited without them)."""
         return self.kind == self.Kind.IMAGE and bool(self.root)
@@ -83,7 +89,8 @@ class Item(models.Model):
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField()
     key = models.CharField(max_length=512)
-    given_label = models.PositiveIntegerField()
+    # Null for tasks alone, which no audit takes in: whoever reads labels may count on numbers.
+    given_label: models.Field[int, int] = models.PositiveIntegerField(null=True)  # type: ignore[misc]
     content_sha256 = models.CharField(max_length=64, blank=True)
     image = models.TextField(blank=True)
     width = models.PositiveIntegerField(default=0)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from django.db import IntegrityError, transaction
 
@@ -114,7 +115,8 @@ def _new_item(position: int, checked: Checked) -> Item:
     return Item(
         position=position,
         key=loaded.key,
-        given_label=loaded.label,
+        # The model promises a number to those who read labels; tasks come with none.
+        given_label=cast("int", loaded.label),
         image=loaded.image,
         question=loaded.question,
         choices=list(loaded.choices),

@@ -45,6 +45,14 @@ def request_scores(dataset: Dataset, expert: str) -> ScoreSet:
     return score_set
 
 
+def check_has_classes(dataset: Dataset) -> None:
+    """Refuse a data set of tasks where a class per item is needed."""
+    if not dataset.has_classes:
+        raise ScoresRefusedError(
+            f"{dataset} has tasks without classes: import outcomes (--kind correctness) and cascade"
+        )
+
+
 def check_classes_known(score_set: ScoreSet) -> None:
     """Refuse scores of whole answers where logits of classes are needed."""
     if score_set.has_outcomes_only:
@@ -63,6 +71,7 @@ def check_kind(dataset: Dataset, expert: str, takes: frozenset[Kind]) -> None:
 
 
 def _plan(dataset: Dataset, expert: str) -> ScoreSet:
+    check_has_classes(dataset)
     try:
         name = parse_expert(expert, weights_root=models_folder())
         check_kind(dataset, expert, name.takes)

@@ -43,6 +43,8 @@ def import_votes(dataset: Dataset, path: Path, name: str) -> VoteSource:
     ``key,annotator,labels`` (class indices that hold, separated by ";", empty = none holds) or
     ``key,annotator,verdict``.
     """
+    if not dataset.has_classes:
+        raise VoteImportError(f"{dataset} has no labels to vote on", code="classes")
     _check_name(dataset, name)
     try:
         content = path.read_bytes()

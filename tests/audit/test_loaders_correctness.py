@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from audit.loaders import ImportRefused
+from audit.forms import NewAuditForm
+from audit.loaders import ImportRefused, load_dataset
 from audit.loaders.correctness import read_correctness
-from audit.models import ScoreSet
+from audit.models import Dataset, Role, ScoreSet
 from audit.score_store import open_scores
 from audit.services.audits import AuditRefusedError, start_audit
 from audit.services.scores import ScoresRefusedError, combine_folds
-from tests.factories import make_dataset
+from scoring.splits import in_half_a
+from tests.factories import make_dataset, make_member
 
 KEYS = ["k0", "k1", "k2"]
 ROWS = np.array([[-1.5, 1], [0.25, 0], [2.0, 1]], dtype=np.float32)
@@ -89,6 +91,71 @@ def test_stored_outcomes_are_two_columns_that_no_audit_takes_for_logits(tmp_path
         combine_folds(dataset, "both", ["generator", "other"], {})
 
 
+def write_tasks(folder: Path, n_tasks: int) -> Path:
+    path = folder / "tasks.jsonl"
+    rows = ({"key": f"t{n}", "question": f"{n} apples and 2 pears?"} for n in range(n_tasks))
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def import_tasks(folder: Path, n_tasks: int, slug: str = "maths") -> Dataset:
+    call_command("import_dataset", slug, write_tasks(folder, n_tasks), "--format", "tasks")
+    return Dataset.objects.get(slug=slug)
+
+
+@pytest.mark.django_db
+def test_tasks_come_without_labels_and_a_cascade_needs_none(tmp_path, capsys):
+    dataset = import_tasks(tmp_path, 400)
+    assert capsys.readouterr().out.startswith("maths: 400 items\n")
+    assert (dataset.n_classes, dataset.has_classes, dataset.has_pictures) == (0, False, False)
+    assert set(dataset.items.values_list("given_label", flat=True)) == {None}
+    assert dataset.items.get(position=3).question == "3 apples and 2 pears?"
+    rng = np.random.default_rng(1)
+    for name, share in (("small", 0.5), ("large", 0.95)):
+        right = rng.random(400) < share
+        import_outcomes(dataset, tmp_path, name, right + rng.normal(size=400), right)
+    document = cascade(dataset)
+    assert document["settings"]["calibrator"] == "platt"
+    half_b = ~in_half_a([f"t{n}" for n in range(400)], seed=0)
+    assert document["models"]["large"] == pytest.approx(right[half_b].mean())
+    assert document["apgr"]["CC"]["low"] > 0.5
+
+
+@pytest.mark.django_db
+def test_what_needs_classes_is_refused_for_tasks(tmp_path):
+    dataset = import_tasks(tmp_path, 40)
+    logits = tmp_path / "logits.npy"
+    np.save(logits, np.zeros((40, 2), dtype=np.float32))
+    with pytest.raises(CommandError, match="tasks without classes"):
+        call_command("import_scores", dataset.slug, "small", logits)
+    with pytest.raises(AuditRefusedError, match="tasks without classes"):
+        start_audit(dataset, ["timm:resnet18", "timm:resnet34"])
+    votes = tmp_path / "votes.csv"
+    votes.write_text("key,annotator,verdict\nt0,ann,wrong_label\n")
+    with pytest.raises(CommandError, match="no labels to vote on"):
+        call_command("import_votes", dataset.slug, votes, "--source", "ann")
+    admin = make_member(dataset.project, Role.ADMIN)
+    assert list(NewAuditForm(user=admin).fields["dataset"].queryset) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "code"),
+    [
+        ("key,label\nt0,1\n", {}, "unknown_column"),
+        ("question\nwhy?\n", {}, "missing_column"),
+        ("key\nt0\nt0\n", {}, "dup_id"),
+        ('{"key": "t0", "question": 7}\n', {}, "text"),
+        ("key\nt0\n", {"root": Path("/")}, "classes"),
+    ],
+)
+def test_tasks_that_are_none_are_refused(tmp_path, content, options, code):
+    path = tmp_path / "tasks.csv"
+    path.write_text(content)
+    with pytest.raises(ImportRefused) as refusal:
+        load_dataset("tasks", path, **options)
+    assert [problem.code for problem in refusal.value.problems] == [code]
+
+
 def cascade(dataset, *arguments) -> dict:
     out = StringIO()
     experts = ["--small", "small", "--large", "large"]
@@ -112,8 +179,11 @@ def test_outcomes_make_a_cascade_calibrated_by_platts_line(tmp_path):
     assert document["apgr"]["MF"]["estimate"] > 0.65
     elsewhere = cascade(dataset, "--calibrator", "none", "--test-dataset", dataset.slug)
     assert elsewhere["items"]["test"] == 600
+    swept = cascade(dataset, "--sweep")
+    assert swept["settings"]["calibrator"] == "platt"
+    assert {row["calibrator"] for row in swept["sweep"]} == {"platt", "none"}
     for arguments, reason in (
-        ([], "--calibrator platt or none, not temperature"),
+        (["--calibrator", "temperature"], "--calibrator platt or none, not temperature"),
         (["--calibrator", "platt", "--labels", "votes:real"], "graded where they come from"),
     ):
         with pytest.raises(CommandError, match=reason):

@@ -66,8 +66,9 @@ class Command(AuditCommand):
             "notices": list(loaded.notices),
             "sha256": dataset.sha256,
         }
+        classes = f" in {dataset.n_classes:,} classes" if dataset.has_classes else ""
         lines = [
-            f"{dataset.slug}: {dataset.n_items:,} items in {dataset.n_classes:,} classes",
+            f"{dataset.slug}: {dataset.n_items:,} items{classes}",
             f"  quarantined: {dataset.n_quarantined:,}",
             *(f"  quarantined as {code}: {count:,}" for code, count in sorted(reasons.items())),
             *(f"  skipped, {what}: {count:,}" for what, count in sorted(loaded.skipped.items())),

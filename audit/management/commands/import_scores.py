@@ -14,7 +14,7 @@ from audit.loaders.correctness import COLUMNS, CORRECTNESS, read_correctness
 from audit.loaders.scores import KINDS, LoadedScores, read_scores
 from audit.management.base import AuditCommand, find_dataset
 from audit.models import Dataset, ScoreSet
-from audit.services.scores import ScoresRefusedError, store_scores
+from audit.services.scores import ScoresRefusedError, check_has_classes, store_scores
 
 
 class Command(AuditCommand):
@@ -57,6 +57,7 @@ def import_logits(
     dataset: Dataset, expert: str, path: Path, kind: str
 ) -> tuple[ScoreSet, list[str]]:
     """Store scores of every class; return them and what there is to say about the file."""
+    check_has_classes(dataset)
     loaded = read_scores(path, kind, dataset.n_items, dataset.n_classes, keys_of(dataset))
     notices = [*loaded.notices, *compare_targets(dataset, loaded)]
     score_set = store_scores(

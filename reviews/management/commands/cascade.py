@@ -32,7 +32,11 @@ class Command(AuditCommand):
         parser.add_argument("dataset")
         parser.add_argument("--small", required=True, metavar="EXPERT")
         parser.add_argument("--large", required=True, metavar="EXPERT")
-        parser.add_argument("--calibrator", choices=ANSWER_CALIBRATORS, default="temperature")
+        parser.add_argument(
+            "--calibrator",
+            choices=ANSWER_CALIBRATORS,
+            help="Default: temperature; platt for scores of whole answers.",
+        )
         parser.add_argument("--bins", type=int, default=15)
         parser.add_argument(
             "--labels", default=GIVEN, metavar="NAME", help="given, cleaned:AUDIT or votes:NAME"
