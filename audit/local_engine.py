@@ -24,7 +24,7 @@ def work_until(is_over: Callable[[], bool]) -> None:
         if time.monotonic() - reconciled_at > RECONCILE_SECONDS:
             reconcile()
             reconciled_at = time.monotonic()
-        chunk_id = Chunk.objects.pending().order_by("pk").values_list("pk", flat=True).first()
+        chunk_id = Chunk.objects.pending().in_order().values_list("pk", flat=True).first()
         if chunk_id is not None:
             process_chunk(chunk_id)
         advance_audits()

@@ -61,6 +61,10 @@ class ItemQuerySet(models.QuerySet["Item"]):
     def usable(self) -> ItemQuerySet:
         return self.filter(quarantine_code="")
 
+    def in_range(self, start: int, stop: int) -> ItemQuerySet:
+        """The items of a chunk, in order."""
+        return self.filter(position__gte=start, position__lt=stop).order_by("position")
+
 
 class ScoreSetQuerySet(models.QuerySet["ScoreSet"]):
     """Score sets."""
@@ -86,6 +90,16 @@ class ChunkQuerySet(models.QuerySet["Chunk"]):
         """Pending chunks whose wake-up is recent enough to be on its way."""
         recent = Now() - timedelta(seconds=2 * settings.CLAIM_SECONDS)
         return self.pending().filter(announced_at__gte=recent)
+
+    def in_order(self) -> ChunkQuerySet:
+        """The order in which chunks are scored: urgent audits first, then first come, first served.
+
+        What was claimed before comes last, so that a chunk that kills its worker or raises
+        doesn't hold up the others, and its halves are tried before the quarters of one of them.
+        """
+        return self.order_by(
+            "-score_set__is_urgent", "score_set__created_at", "score_set", "epoch", "start"
+        )
 
     def unfinished(self) -> ChunkQuerySet:
         return self.exclude(work="done")

@@ -14,6 +14,7 @@ urlpatterns = [
     path("audits/<int:pk>/progress/", audits.audit_progress, name="audit_progress"),
     path("audits/<int:pk>/cancel/", audits.audit_cancel, name="audit_cancel"),
     path("audits/<int:pk>/resume/", audits.audit_resume, name="audit_resume"),
+    path("audits/<int:pk>/urgent/", audits.audit_urgent, name="audit_urgent"),
     path("audits/<int:pk>/calibration/", calibration.calibration, name="calibration"),
     path("audits/<int:pk>/queue/", queue.queue, name="queue"),
     path("audits/<int:pk>/queue/<int:item_pk>/", queue.queue_item, name="queue_item"),

@@ -11,9 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = [
+    "tests/audit/test_attempts.py",
     "tests/audit/test_audits.py",
     "tests/audit/test_chunks.py",
     "tests/audit/test_claims.py",
+    "tests/audit/test_redaction.py",
     "tests/reviews/test_judgments.py",
     "tests/reviews/test_leases.py",
     "tests/reviews/test_releases.py",

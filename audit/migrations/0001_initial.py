@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                 ('calibrator', models.CharField(choices=[('temperature', 'temperature scaling'), ('platt', 'Platt scaling'), ('histogram', 'histogram binning'), ('isotonic', 'isotonic regression'), ('none', 'none (raw confidences)')], default='temperature', max_length=12)),
                 ('require_agreement', models.BooleanField(default=False)),
                 ('seed', models.PositiveIntegerField(default=0)),
+                ('is_urgent', models.BooleanField(default=False)),
                 ('n_disputed', models.PositiveIntegerField(blank=True, null=True)),
                 ('queue_counts', models.JSONField(blank=True, default=dict)),
                 ('seconds', models.JSONField(blank=True, default=dict)),
@@ -142,6 +143,8 @@ class Migration(migrations.Migration):
                 ('card', models.JSONField(blank=True, default=dict, help_text="The expert's identity: weights, transform, versions.")),
                 ('sha256', models.CharField(blank=True, max_length=64)),
                 ('error', models.TextField(blank=True)),
+                ('is_urgent', models.BooleanField(default=False, help_text='Its chunks come before all others, as an audit asked.')),
+                ('failures', models.PositiveIntegerField(default=0, help_text='Attempts at its chunks that failed since it was planned or resumed.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='score_sets', to='audit.dataset')),
@@ -248,7 +251,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='chunk',
-            index=models.Index(fields=['work', 'score_set', 'start'], name='chunks_by_work'),
+            index=models.Index(fields=['work', 'score_set', 'epoch', 'start'], name='chunks_by_work'),
         ),
         migrations.AddConstraint(
             model_name='chunk',

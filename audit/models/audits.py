@@ -48,6 +48,7 @@ class Audit(Claimable):
     )
     require_agreement = models.BooleanField(default=False)
     seed = models.PositiveIntegerField(default=0)
+    is_urgent = models.BooleanField(default=False)
     n_disputed = models.PositiveIntegerField(null=True, blank=True)
     queue_counts = models.JSONField(default=dict, blank=True)
     seconds = models.JSONField(default=dict, blank=True)

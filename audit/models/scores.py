@@ -37,6 +37,12 @@ class ScoreSet(models.Model):
     )
     sha256 = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
+    is_urgent = models.BooleanField(
+        default=False, help_text="Its chunks come before all others, as an audit asked."
+    )
+    failures = models.PositiveIntegerField(
+        default=0, help_text="Attempts at its chunks that failed since it was planned or resumed."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -86,7 +92,9 @@ class Chunk(Claimable):
                 condition=models.Q(stop__gt=models.F("start")), name="chunk_has_items"
             ),
         ]
-        indexes = [models.Index(fields=["work", "score_set", "start"], name="chunks_by_work")]
+        indexes = [
+            models.Index(fields=["work", "score_set", "epoch", "start"], name="chunks_by_work")
+        ]
 
     def __str__(self) -> str:
         return f"{self.score_set} [{self.start}, {self.stop})"

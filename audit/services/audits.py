@@ -8,6 +8,8 @@ from typing import Any
 from django.db import transaction
 
 from audit.models import Audit, AuditExpert, Claimable, Dataset, ScoreSet
+from audit.redaction import clean_error
+from audit.services import claims
 from audit.services.scores import ScoresRefusedError, request_scores, resume_scores
 
 
@@ -71,9 +73,30 @@ def advance_audits() -> None:
         elif ScoreSet.State.FAILED in states:
             failed = audit.score_sets.filter(state=ScoreSet.State.FAILED)
             reasons = "; ".join(f"{each.expert}: {each.error}" for each in failed)
-            still_scoring.update(state=Audit.State.FAILED, error=reasons[:2000])
+            still_scoring.update(state=Audit.State.FAILED, error=clean_error(reasons))
         elif ScoreSet.State.CANCELLED in states:
             still_scoring.update(state=Audit.State.CANCELLED)
+
+
+@transaction.atomic
+def retry_or_fail_audit(audit: Audit, reason: str) -> None:
+    """Let a calibration that failed be tried again, or fail the audit after three attempts."""
+    if claims.retry_or_fail(audit, reason):
+        Audit.objects.filter(pk=audit.pk).update(state=Audit.State.FAILED)
+
+
+@transaction.atomic
+def set_urgent(audit: Audit, *, is_urgent: bool) -> None:
+    """Score an audit's items before everybody else's, or in turn again."""
+    Audit.objects.filter(pk=audit.pk).update(is_urgent=is_urgent)
+    _pass_urgency_on(audit)
+
+
+def _pass_urgency_on(audit: Audit) -> None:
+    """Mark those of the audit's experts that any urgent audit waits for."""
+    urgent = ScoreSet.objects.filter(audits__is_urgent=True, audits__state=Audit.State.SCORING)
+    audit.score_sets.filter(pk__in=urgent.values("pk")).update(is_urgent=True)
+    audit.score_sets.exclude(pk__in=urgent.values("pk")).update(is_urgent=False)
 
 
 @transaction.atomic
@@ -86,6 +109,7 @@ def cancel_audit(audit: Audit) -> bool:
     ScoreSet.objects.scoring().filter(audits=audit).exclude(pk__in=waited_for.values("pk")).update(
         state=ScoreSet.State.CANCELLED
     )
+    _pass_urgency_on(audit)
     return True
 
 
@@ -106,5 +130,6 @@ def resume_audit(audit: Audit) -> bool:
         return False
     for score_set in audit.score_sets.all():
         resume_scores(score_set)
+    _pass_urgency_on(audit)
     advance_audits()
     return True

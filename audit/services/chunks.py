@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F
 from numpy.typing import NDArray
 
 from audit import score_store
-from audit.models import Chunk, Claimable, Item, ScoreSet, UnscorableItem
+from audit.models import Chunk, Item, ScoreSet, UnscorableItem
 from audit.services import claims
 from audit.services.inputs import prepare_inputs
 from audit.services.scores import check_kind, fail_scores, finish_scores, models_folder
@@ -36,29 +35,39 @@ def loaded_expert(name: str) -> Expert:
     return load_expert(name, weights_root=models_folder())
 
 
+def make_way_for_urgent(chunk_id: int) -> int:
+    """Return the chunk to score instead: one of an urgent audit, if any waits.
+
+    The wake-up of the chunk that steps back is used up, so it has to be announced anew.
+    """
+    urgent = Chunk.objects.pending().filter(score_set__is_urgent=True).in_order()
+    first = urgent.values_list("pk", flat=True).first()
+    if first is None or urgent.filter(pk=chunk_id).exists():
+        return chunk_id
+    Chunk.objects.pending().filter(pk=chunk_id).update(announced_at=None)
+    return first
+
+
 def score_chunk(chunk_id: int) -> bool:
     """Score one pending chunk; False when there was nothing to do or the claim was lost.
 
-    Raises whatever the expert raises; `give_up_attempt` then decides what comes next.
+    Raises whatever the expert raises; `attempts.give_up_attempt` then decides what comes next.
     """
     chunk = Chunk.objects.pending().select_related("score_set__dataset").filter(pk=chunk_id).first()
     epoch = claims.claim(chunk) if chunk else None
     if chunk is None or epoch is None:
         return False
     score_set = chunk.score_set
-    try:
-        expert = loaded_expert(score_set.expert)
-        _check_expert(score_set, expert)
-    except (ExpertRefused, UnknownExpertError) as error:
-        claims.fail(chunk, epoch, str(error))
-        fail_scores(score_set.pk, str(error))
-        return False
-    items = list(
-        score_set.dataset.items.filter(position__gte=chunk.start, position__lt=chunk.stop).order_by(
-            "position"
-        )
-    )
+    # From here on: bringing a large model into memory may take longer than a claim lasts.
     with claims.heartbeat(chunk, epoch) as lost:
+        try:
+            expert = loaded_expert(score_set.expert)
+            _check_expert(score_set, expert)
+        except (ExpertRefused, UnknownExpertError) as error:
+            claims.fail(chunk, epoch, str(error))
+            fail_scores(score_set.pk, str(error))
+            return False
+        items = list(score_set.dataset.items.in_range(chunk.start, chunk.stop))
         logits, unscorable = predict_items(expert, score_set, items)
         if lost.is_set():
             return False
@@ -127,61 +136,3 @@ def _predict(
 
 def _unscorable(score_set: ScoreSet, item: Item, code: str, detail: str) -> UnscorableItem:
     return UnscorableItem(score_set=score_set, item=item, code=code, detail=detail)
-
-
-def give_up_attempt(chunk: Chunk, reason: str, *, killed: bool) -> None:
-    """Decide what becomes of a running chunk whose worker died (`killed`) or raised.
-
-    It is tried three times, then cut in halves until the item to blame stands alone; that item
-    becomes unscorable and the rest goes on. An expert that raises on two chunks in a row and
-    never finished one is to blame itself: its score set fails.
-    """
-    if chunk.attempts < claims.MAX_ATTEMPTS:
-        claims.put_back(chunk, chunk.epoch, reason)
-    elif not killed and _never_worked(chunk):
-        if claims.fail(chunk, chunk.epoch, reason):
-            fail_scores(chunk.score_set_id, reason)
-    elif chunk.n_items > 1:
-        _split(chunk, reason)
-    else:
-        _give_up_item(chunk, reason)
-
-
-def _never_worked(chunk: Chunk) -> bool:
-    siblings = chunk.score_set.chunks
-    if siblings.filter(work=Claimable.Work.DONE).exists():
-        return False
-    # A split chunk carries its reason along, so this counts chunks that failed before.
-    return siblings.exclude(pk=chunk.pk).exclude(error="").exists()
-
-
-@transaction.atomic
-def _split(chunk: Chunk, reason: str) -> None:
-    middle = (chunk.start + chunk.stop) // 2
-    held = Chunk.objects.filter(pk=chunk.pk, work=Claimable.Work.RUNNING, epoch=chunk.epoch)
-    halved = held.update(
-        stop=middle,
-        work=Claimable.Work.PENDING,
-        epoch=F("epoch") + 1,
-        attempts=0,
-        owner="",
-        announced_at=None,
-        error=reason,
-    )
-    if halved:
-        Chunk.objects.create(score_set=chunk.score_set, start=middle, stop=chunk.stop, error=reason)
-
-
-def _give_up_item(chunk: Chunk, reason: str) -> None:
-    score_set = chunk.score_set
-    item = score_set.dataset.items.get(position=chunk.start)
-    blank = np.full((1, score_set.dataset.n_classes), np.nan, dtype=np.float32)
-    shard = score_store.write_shard(
-        score_set.pk, chunk.start, [blank], (1, blank.shape[1]), epoch=chunk.epoch
-    )
-    with transaction.atomic():
-        if claims.commit(chunk, chunk.epoch, shard=shard.name, shard_sha256=shard.sha256):
-            UnscorableItem.objects.bulk_create(
-                [_unscorable(score_set, item, "killed_worker", reason)], ignore_conflicts=True
-            )
-    finish_scores(score_set)

@@ -20,8 +20,8 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from audit.models import Claimable
+from audit.redaction import clean_error
 
-MAX_ERROR_LENGTH = 2000
 MAX_ATTEMPTS = 3
 Work = TypeVar("Work", bound=Claimable)
 
@@ -68,10 +68,7 @@ def commit(row: Claimable, epoch: int, **fields: Any) -> bool:
 def fail(row: Claimable, epoch: int, error: str) -> bool:
     """Give claimed work up for good, with the reason."""
     held = type(row)._default_manager.filter(pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch)
-    return (
-        held.update(work=Claimable.Work.FAILED, finished_at=Now(), error=error[:MAX_ERROR_LENGTH])
-        == 1
-    )
+    return held.update(work=Claimable.Work.FAILED, finished_at=Now(), error=clean_error(error)) == 1
 
 
 def put_back(row: Claimable, epoch: int, error: str) -> bool:
@@ -82,7 +79,7 @@ def put_back(row: Claimable, epoch: int, error: str) -> bool:
             work=Claimable.Work.PENDING,
             owner="",
             announced_at=None,
-            error=error[:MAX_ERROR_LENGTH],
+            error=clean_error(error),
         )
         == 1
     )

@@ -9,8 +9,8 @@ from django.db.models.functions import Now
 
 from audit.models import Audit, Chunk, Claimable, ScoreSet, Worker
 from audit.services import claims
-from audit.services.audits import advance_audits
-from audit.services.chunks import give_up_attempt
+from audit.services.attempts import give_up_attempt
+from audit.services.audits import advance_audits, retry_or_fail_audit
 from audit.services.scores import finish_scores
 
 
@@ -22,8 +22,7 @@ def reconcile() -> None:
         finish_scores(score_set)
     advance_audits()
     for audit in claims.abandoned(Audit.objects.filter(state=Audit.State.CALIBRATING)):
-        if claims.retry_or_fail(audit, f"worker {audit.owner} died or fell silent"):
-            Audit.objects.filter(pk=audit.pk).update(state=Audit.State.FAILED)
+        retry_or_fail_audit(audit, f"worker {audit.owner} died or fell silent")
 
 
 def sign_in(name: str, version: str) -> None:

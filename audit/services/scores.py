@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from audit import score_store
 from audit.models import Chunk, Claimable, Dataset, Item, ScoreSet, UnscorableItem
+from audit.redaction import clean_error
 from audit.score_store import Shard, ShardedLogits
 from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.registry import parse_expert
@@ -106,7 +107,7 @@ def resume_scores(score_set: ScoreSet) -> bool:
     """Take up a failed or cancelled score set again; finished chunks stay finished."""
     stopped = [ScoreSet.State.FAILED, ScoreSet.State.CANCELLED]
     resumed = ScoreSet.objects.filter(pk=score_set.pk, state__in=stopped).update(
-        state=ScoreSet.State.SCORING, error=""
+        state=ScoreSet.State.SCORING, error="", failures=0
     )
     if resumed:
         score_set.chunks.filter(work=Claimable.Work.FAILED).update(
@@ -118,7 +119,7 @@ def resume_scores(score_set: ScoreSet) -> bool:
 def fail_scores(score_set_id: int, reason: str) -> None:
     """Stop a score set for good, with the reason."""
     ScoreSet.objects.scoring().filter(pk=score_set_id).update(
-        state=ScoreSet.State.FAILED, error=reason[:2000], finished_at=Now()
+        state=ScoreSet.State.FAILED, error=clean_error(reason), finished_at=Now()
     )
 
 

@@ -15,7 +15,13 @@ from django_htmx.http import HttpResponseClientRefresh
 from audit.forms import NewAuditForm
 from audit.methods import CALIBRATED_ENSEMBLE, RANKINGS, order_methods
 from audit.models import Audit, Project, Role, UnscorableItem, Worker
-from audit.services.audits import AuditRefusedError, cancel_audit, resume_audit, start_audit
+from audit.services.audits import (
+    AuditRefusedError,
+    cancel_audit,
+    resume_audit,
+    set_urgent,
+    start_audit,
+)
 from audit.services.progress import expert_progress
 from audit.views.access import find_audit
 
@@ -136,6 +142,17 @@ def audit_resume(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, "The audit goes on where it stopped.")
     else:
         messages.info(request, "There was nothing to resume.")
+    return redirect("audit:audit_detail", pk)
+
+
+@require_POST
+def audit_urgent(request: HttpRequest, pk: int) -> HttpResponse:
+    """Score this audit's items first, or in turn again."""
+    audit = find_audit(request, pk)
+    is_urgent = request.POST.get("urgent") == "yes"
+    set_urgent(audit, is_urgent=is_urgent)
+    said = "is scored first" if is_urgent else "waits its turn again"
+    messages.success(request, f"This audit {said}.")
     return redirect("audit:audit_detail", pk)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import numpy as np
@@ -9,14 +10,14 @@ import pytest
 from django.db.models.functions import Now
 
 from audit import tasks
-from audit.models import Chunk, Claimable, Item, ScoreSet, UnscorableItem
+from audit.models import Chunk, Claimable, ScoreSet, UnscorableItem
 from audit.score_store import open_scores, score_folder
 from audit.services import chunks
 from audit.services.reconcile import reconcile
 from audit.services.scores import ScoresRefusedError, request_scores
 from tests.factories import make_dataset
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
@@ -91,42 +92,6 @@ def test_quarantined_and_changed_images_have_no_scores_and_a_reason():
     assert reasons == {2: "hash_mismatch", 4: "missing"}
 
 
-def test_a_poison_item_is_narrowed_down_and_the_rest_is_scored(monkeypatch):
-    dataset = make_dataset(n_items=15)
-    poison = dataset.items.get(position=7)
-    whole = chunks.predict_items
-
-    def predict(expert, score_set, items: list[Item]):
-        if poison in items:
-            raise MemoryError("too much for this worker")
-        return whole(expert, score_set, items)
-
-    monkeypatch.setattr(chunks, "predict_items", predict)
-    score_set = request_scores(dataset, "stub:3")
-    run_all(score_set)
-    assert score_set.state == ScoreSet.State.READY
-    unscorable = UnscorableItem.objects.get()
-    assert unscorable.item == poison
-    assert "too much for this worker" in unscorable.detail
-    finite = np.isfinite(open_scores(score_set.pk)[0:15]).all(axis=1)
-    assert finite.sum() == 14
-    assert not finite[7]
-
-
-def test_an_expert_that_never_works_fails_as_a_whole(monkeypatch):
-    dataset = make_dataset(n_items=60)
-
-    def predict(*_args):
-        raise RuntimeError("broken from the start")
-
-    monkeypatch.setattr(chunks, "predict_items", predict)
-    score_set = request_scores(dataset, "stub:3")
-    run_all(score_set)
-    assert score_set.state == ScoreSet.State.FAILED
-    assert "broken from the start" in score_set.error
-    assert Chunk.objects.filter(work=Claimable.Work.DONE).count() == 0
-
-
 def test_an_expert_with_other_classes_is_refused_with_both_numbers():
     dataset = make_dataset(n_items=6, n_classes=3)
     score_set = request_scores(dataset, "stub:4")
@@ -192,3 +157,24 @@ def test_a_name_that_means_no_expert_is_refused_before_anything_is_written(name)
     with pytest.raises(ScoresRefusedError):
         request_scores(dataset, name)
     assert not ScoreSet.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_model_that_takes_longer_to_load_than_a_claim_lasts_keeps_the_claim(
+    monkeypatch, settings
+):
+    settings.CLAIM_SECONDS = 0.4
+    beats = []
+    load = chunks.loaded_expert
+
+    def slow(name: str):
+        deadline = time.monotonic() + 5
+        while not beats and time.monotonic() < deadline:
+            time.sleep(0.02)
+            beats.extend(Chunk.objects.exclude(heartbeat_at=None))
+        return load(name)
+
+    monkeypatch.setattr(chunks, "loaded_expert", slow)
+    score_set = request_scores(make_dataset(n_items=4), "stub:3")
+    assert chunks.score_chunk(score_set.chunks.get().pk)
+    assert beats

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from audit.local_engine import work_until
 from audit.management.base import AuditCommand, find_dataset
 from audit.models import Audit
-from audit.services.audits import AuditRefusedError, start_audit
+from audit.services.audits import AuditRefusedError, set_urgent, start_audit
 from audit.services.progress import expert_progress
 from audit.services.summary import describe_audit
 
@@ -30,6 +30,9 @@ class Command(AuditCommand):
         parser.add_argument("--require-agreement", action="store_true")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
+            "--urgent", action="store_true", help="Score its items before everybody else's."
+        )
+        parser.add_argument(
             "--wait", action="store_true", help="Work here until ready; needs no running worker."
         )
 
@@ -46,6 +49,8 @@ class Command(AuditCommand):
             )
         except AuditRefusedError as refusal:
             raise CommandError(str(refusal)) from refusal
+        if options["urgent"]:
+            set_urgent(audit, is_urgent=True)
         if options["wait"]:
             work_until(lambda: self._is_over(audit))
             if not audit.is_ready:
