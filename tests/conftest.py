@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.language_server import language_server, tiny_model, tiny_model_folder
 from tests.servers import django_db_modify_db_settings, erasable_judgments, postgresql_url
 
-__all__ = ["django_db_modify_db_settings", "erasable_judgments", "fresh_home", "postgresql_url"]
+__all__ = [
+    "django_db_modify_db_settings",
+    "erasable_judgments",
+    "fresh_home",
+    "language_server",
+    "postgresql_url",
+    "tiny_model",
+    "tiny_model_folder",
+]
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # synchronous Playwright runs a loop
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+
+from scoring.experts.endpoints import Endpoint, EndpointError, parse_endpoints
 
 KNOWN_BAD_KEYS = ("django-insecure", "secret", "changeme", "change-me")
 MIN_KEY_LENGTH = 40
@@ -72,3 +75,36 @@ def read_secret_key(env: Mapping[str, str], home: Path) -> str:
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(48))
     return path.read_text(encoding="ascii")
+
+
+def read_endpoints(env: Mapping[str, str]) -> dict[str, Endpoint]:
+    """Return the model servers by name, without their keys."""
+    try:
+        return parse_endpoints(env.get("LABEL_AUDIT_ENDPOINTS", ""))
+    except EndpointError as error:
+        raise SettingError(f"LABEL_AUDIT_ENDPOINTS: {error}") from error
+
+
+def read_endpoint_key(env: Mapping[str, str], home: Path, name: str) -> str:
+    """Return an endpoint's key, empty if it has none: by its variable, else by its file.
+
+    The file is ``endpoint_keys/NAME`` in the home folder, which others must not be able to read.
+    """
+    variable = f"LABEL_AUDIT_ENDPOINT_KEY_{name.upper().replace('-', '_')}"
+    if key := env.get(variable, "").strip():
+        return _check_key(key, variable)
+    path = home / "endpoint_keys" / name
+    try:
+        if path.stat().st_mode & stat.S_IRWXO:
+            raise SettingError(f"{path} can be read by everybody: chmod 600 it")
+        return _check_key(path.read_text(encoding="utf-8").strip(), str(path))
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} can't be read: {type(error).__name__}") from error
+
+
+def _check_key(key: str, source: str) -> str:
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingError(f"{source} holds no key: one line of printable ASCII without blanks")
+    return key

@@ -10,6 +10,7 @@ import environ
 from csp.constants import NONE, SELF
 
 from audit.config.environment import (
+    read_endpoints,
     read_flag,
     read_home,
     read_list,
@@ -186,6 +187,9 @@ LABEL_AUDIT_RECONCILERS = [
 LEASE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_LEASE_SECONDS", default=300, minimum=30, maximum=86_400
 )
+
+# Model servers that experts and judges may ask, by name. Their keys are read where they are used.
+ENDPOINTS = read_endpoints(os.environ)
 
 LOGGING = {
     "version": 1,

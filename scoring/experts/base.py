@@ -38,6 +38,10 @@ class ExpertRefused(Exception):  # noqa: N818 - the word used for it in reports 
         return type(self), (self.reason_code, self.message)
 
 
+class ExpertUnavailable(Exception):  # noqa: N818 - named like the refusal
+    """The expert can't be reached for now; it is no input's fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputProblem:
     """Why one input can't be scored: a stable ``code`` and a ``detail`` for people."""

@@ -1,0 +1,140 @@
+"""What is said to an OpenAI-compatible server, and how its log-probabilities are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scoring.experts.base import ExpertRefused
+from scoring.experts.endpoint_client import Document, EndpointClient, RequestRefused
+
+COMPLETIONS = "/completions"
+CHAT = "/chat/completions"
+
+TopTokens = Mapping[str, float]
+"""The likeliest tokens at one place, as text, and their log-probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A text as the server's tokenizer cuts it.
+
+    Each token has a log-probability after those before it; the first has none.
+    """
+
+    tokens: tuple[str, ...]
+    log_probabilities: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a chat model answered, and what it cost."""
+
+    text: str
+    n_prompt_tokens: int | None
+    n_reply_tokens: int | None
+
+
+def user_message(text: str) -> list[dict[str, str]]:
+    """Return the messages of a chat in which a user says ``text``."""
+    return [{"role": "user", "content": text}]
+
+
+def read_first_token(client: EndpointClient, prompt: str) -> TopTokens:
+    """Return the likeliest tokens after ``prompt``, in the endpoint's form.
+
+    In a chat they are the first tokens of the reply to ``prompt``.
+    """
+    endpoint = client.endpoint
+    asked = {"temperature": 0, endpoint.reply_limit: 1}
+    if endpoint.form == "chat":
+        told = {"messages": user_message(prompt), "logprobs": True, "top_logprobs": endpoint.top}
+        choice = _first_choice(client.post(CHAT, {**asked, **told}))
+    else:
+        told = {"prompt": prompt, "logprobs": endpoint.top}
+        choice = _first_choice(client.post(COMPLETIONS, {**asked, **told}))
+    top = _top_tokens(choice.get("logprobs"))
+    if not top:
+        raise ExpertRefused(
+            "log_probabilities",
+            f"endpoint {endpoint.name} returns no log-probabilities in its {endpoint.form} form; "
+            "an expert can't be made of answers alone",
+        )
+    return top
+
+
+def read_echo(client: EndpointClient, text: str) -> Echo:
+    """Return ``text`` token by token; refuses a server that doesn't echo."""
+    asked = {"prompt": text, "echo": True, "logprobs": 1, "temperature": 0, "max_tokens": 1}
+    document = client.post(COMPLETIONS, asked)
+    told = _first_choice(document).get("logprobs")
+    usage = document.get("usage")
+    n_prompt = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    tokens, values = (
+        (told.get("tokens"), told.get("token_logprobs")) if isinstance(told, dict) else (None, None)
+    )
+    if not (
+        isinstance(n_prompt, int)
+        and isinstance(tokens, list)
+        and isinstance(values, list)
+        and len(tokens) == len(values) >= n_prompt > 0
+        and all(isinstance(value, float | int) for value in values[1:])
+    ):
+        raise ExpertRefused(
+            "echo",
+            f"endpoint {client.endpoint.name} doesn't echo a prompt with its log-probabilities, "
+            "which scoring the options' texts needs",
+        )
+    # The last token is the one it made; older servers can't be asked for none.
+    return Echo(tuple(map(str, tokens[:n_prompt])), tuple(values[:n_prompt]))
+
+
+def ask_chat(client: EndpointClient, prompt: str, max_tokens: int) -> Reply:
+    """Return the reply to ``prompt`` at temperature 0."""
+    asked = {
+        "messages": user_message(prompt),
+        "temperature": 0,
+        client.endpoint.reply_limit: max_tokens,
+    }
+    document = client.post(CHAT, asked)
+    message = _first_choice(document).get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    usage = document.get("usage")
+    spent = usage if isinstance(usage, dict) else {}
+    return Reply(
+        text=content if isinstance(content, str) else "",
+        n_prompt_tokens=spent.get("prompt_tokens"),
+        n_reply_tokens=spent.get("completion_tokens"),
+    )
+
+
+def _first_choice(document: Document) -> Document:
+    choices = document.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise RequestRefused("the answer holds no choice")
+    return dict(choices[0])
+
+
+def _top_tokens(told: Any) -> dict[str, float]:
+    """Return the tokens at the first place of the answer, in whichever of the two shapes it has."""
+    if not isinstance(told, dict):
+        return {}
+    content = told.get("content")
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        return _read_pairs(content[0].get("top_logprobs"))
+    places = told.get("top_logprobs")
+    if isinstance(places, list) and places and isinstance(places[0], dict):
+        listed = [{"token": token, "logprob": value} for token, value in places[0].items()]
+        return _read_pairs(listed)
+    return {}
+
+
+def _read_pairs(listed: Any) -> dict[str, float]:
+    top: dict[str, float] = {}
+    for each in listed if isinstance(listed, Sequence) else []:
+        token, value = each.get("token"), each.get("logprob")
+        if isinstance(token, str) and isinstance(value, float | int):
+            # Different tokens may read alike: the likeliest is the one meant.
+            top[token] = max(value, top.get(token, value))
+    return top
