@@ -44,7 +44,7 @@ def read_sample_log(path: Path, n_items: int, n_classes: int) -> SampleLog:
     targets: list[str] = [""] * n_items
     seen: dict[int, int] = {}
     n_short = n_doubled = 0
-    for number, sample in _first_filter(path):
+    for number, sample in first_filter(path):
         document = sample.get("doc_id")
         if not isinstance(document, int) or not 0 <= document < n_items:
             message = f"document {str(document)[:30]}, the data set has items 0 to {n_items - 1}"
@@ -84,7 +84,7 @@ def read_sample_log(path: Path, n_items: int, n_classes: int) -> SampleLog:
     )
 
 
-def _first_filter(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def first_filter(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the lines, numbered from 1, that belong to the filter of the first one."""
     wanted: Any = None
     with path.open(encoding="utf-8-sig") as file:

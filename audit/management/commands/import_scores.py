@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
+from numpy.typing import NDArray
 
 from audit.loaders.base import ImportRefused, refuse
 from audit.loaders.correctness import COLUMNS, CORRECTNESS, read_correctness
+from audit.loaders.generations import GENERATIONS, VERIFIERS, Asked, read_generations
 from audit.loaders.scores import KINDS, LoadedScores, read_scores
 from audit.management.base import AuditCommand, find_dataset
-from audit.models import Dataset, ScoreSet
+from audit.models import Dataset, ScoreSet, UnscorableItem
 from audit.services.scores import ScoresRefusedError, check_has_classes, store_scores
 
 
@@ -24,16 +27,25 @@ class Command(AuditCommand):
         parser.add_argument("dataset")
         parser.add_argument("expert", help="The name the expert gets.")
         parser.add_argument("path", type=Path)
-        parser.add_argument("--kind", choices=(*KINDS, CORRECTNESS), default="logits")
+        parser.add_argument("--kind", choices=(*KINDS, CORRECTNESS, GENERATIONS), default="logits")
+        parser.add_argument(
+            "--verifier",
+            choices=VERIFIERS,
+            default=VERIFIERS[0],
+            help="Of generations: how an answer is found right; imported = as the file says.",
+        )
 
     def handle(self, **options: Any) -> None:
         dataset = find_dataset(options["dataset"])
         started = time.perf_counter()
-        import_one = import_outcomes if options["kind"] == CORRECTNESS else import_logits
+        expert, path, kind = options["expert"], options["path"], options["kind"]
         try:
-            score_set, notices = import_one(
-                dataset, options["expert"], options["path"], options["kind"]
-            )
+            if kind == GENERATIONS:
+                score_set, notices = import_generations(dataset, expert, path, options["verifier"])
+            elif kind == CORRECTNESS:
+                score_set, notices = import_outcomes(dataset, expert, path)
+            else:
+                score_set, notices = import_logits(dataset, expert, path, kind)
         except (ImportRefused, ScoresRefusedError) as refusal:
             raise CommandError(str(refusal)) from refusal
         n_columns = 1 if score_set.has_outcomes_only else dataset.n_classes
@@ -71,20 +83,43 @@ def import_logits(
     return score_set, notices
 
 
-def import_outcomes(
-    dataset: Dataset, expert: str, path: Path, kind: str
-) -> tuple[ScoreSet, list[str]]:
+def import_outcomes(dataset: Dataset, expert: str, path: Path) -> tuple[ScoreSet, list[str]]:
     """Store a score and a verdict per item: two columns in place of the classes'."""
     loaded = read_correctness(path, dataset.n_items, keys_of(dataset))
-    score_set = store_scores(
+    return store_outcomes(dataset, expert, loaded.rows), []
+
+
+def import_generations(
+    dataset: Dataset, expert: str, path: Path, verifier: str
+) -> tuple[ScoreSet, list[str]]:
+    """Store the score and the verdict of answers that a model wrote."""
+    columns = dataset.items.order_by("position").values_list("key", "choices", "given_label")
+    asked = [Asked(key, tuple(choices), label) for key, choices, label in columns]
+    loaded = read_generations(path, asked, verifier)
+    with transaction.atomic():
+        score_set = store_outcomes(
+            dataset, expert, loaded.rows, score=loaded.score, verifier=verifier
+        )
+        UnscorableItem.objects.bulk_create(
+            UnscorableItem(score_set=score_set, item=item, code="no_answer", detail="no token")
+            for item in dataset.items.filter(position__in=loaded.unanswered)
+        )
+    n_right = int(np.nansum(loaded.rows[:, 1]))
+    return score_set, [f"{n_right:,} answers are right", *loaded.notices]
+
+
+def store_outcomes(
+    dataset: Dataset, expert: str, rows: NDArray[np.float32], **facts: str
+) -> ScoreSet:
+    """Store ``rows`` (n_items, 2), a score and a verdict each, and what is known of them."""
+    return store_scores(
         dataset,
         expert,
-        [loaded.rows],
+        [rows],
         source=ScoreSet.Source.IMPORTED,
         n_columns=len(COLUMNS),
-        parameters={"kind": kind, "columns": list(COLUMNS)},
+        parameters={"kind": CORRECTNESS, "columns": list(COLUMNS), **facts},
     )
-    return score_set, []
 
 
 def keys_of(dataset: Dataset) -> list[str]:

@@ -1,0 +1,72 @@
+"""Verifiers: whether a written answer is right (Section 2.1). They read text and never run it.
+
+An answer that can't be read is a wrong answer, as in the published benchmarks; a program's
+correctness has to come from wherever it may safely run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from string import ascii_uppercase
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
+# A minus between two numbers subtracts; a comma groups thousands only where three digits follow.
+_NUMBER = re.compile(rf"(?P<sign>(?<![\w.)])[-\N{{MINUS SIGN}}])?\$?(?P<digits>{_DIGITS})")
+_MARKED = re.compile(r"####\s*(?P<answer>[^\n]*)")
+
+_LONE_LETTER = re.compile(r"[\W_]*(?P<letter>[A-Z])[\W_]*")
+_FIRST_LETTER = re.compile(r"\W*(?P<letter>[A-Z])\s*[.:)]")
+_NAMED_LETTER = re.compile(
+    r"\b[Aa]nswer(?:\s+is)?\s*:?\s*\W{0,3}(?P<letter>[A-Z])(?![\w'])(?!\s+[a-z])"
+)
+
+
+def read_number(text: str) -> Decimal | None:
+    """Return the number that ``text`` ends up with: after the last ``####``, else the last of all.
+
+    Currency signs and commas between thousands don't count; None where there is no number.
+    """
+    marked = _MARKED.findall(text)
+    found = list(_NUMBER.finditer(marked[-1])) if marked else list(_NUMBER.finditer(text))
+    if not found:
+        return None
+    last = found[0] if marked else found[-1]
+    value = Decimal(last["digits"].replace(",", ""))
+    return -value if last["sign"] else value
+
+
+def read_option(text: str, choices: Sequence[str]) -> int | None:
+    """Return the place of the choice that ``text`` answers with, None where that isn't clear.
+
+    Understood are a lone letter ("B", "(B)", "**B**."), a letter before the text ("B. Paris"), the
+    last "answer is B" or "Answer: B", and a choice's own text, alone.
+    """
+    for match in (
+        _LONE_LETTER.fullmatch(text),
+        _FIRST_LETTER.match(text),
+        *reversed(list(_NAMED_LETTER.finditer(text))),
+    ):
+        if match is not None:
+            place = ascii_uppercase.index(match["letter"])
+            return place if place < len(choices) else None
+    said = text.strip().rstrip(".").casefold()
+    same = [place for place, choice in enumerate(choices) if choice.strip().casefold() == said]
+    return same[0] if len(same) == 1 else None
+
+
+def verify_number(answer: str, reference: str) -> bool:
+    """Return whether ``answer`` ends up with the very number that ``reference`` does.
+
+    Raises ``ValueError`` when the reference holds no number: nothing could be right.
+    """
+    expected = read_number(reference)
+    if expected is None:
+        raise ValueError(f"the reference holds no number: {reference[:60]!r}")
+    return read_number(answer) == expected
+
+
+def verify_option(answer: str, choices: Sequence[str], right: int) -> bool:
+    """Return whether ``answer`` names the choice at place ``right``."""
+    return read_option(answer, choices) == right
