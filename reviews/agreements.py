@@ -20,15 +20,17 @@ class Votes:
 
     ``position``, ``annotator`` and ``is_error`` have shape (n_votes,); an annotator is an index
     into ``annotators``, their names. Unsure votes are left out, as if not given.
+    ``knows_annotators`` is False where a name is not one person on all items.
     """
 
     position: Ints
     annotator: Ints
     is_error: Ints
     annotators: tuple[str, ...]
+    knows_annotators: bool = True
 
     @classmethod
-    def of(cls, said: list[tuple[int, str, bool | None]]) -> Self:
+    def of(cls, said: list[tuple[int, str, bool | None]], *, knows_annotators: bool = True) -> Self:
         """Return the sure ones among votes of (position, annotator, is an error)."""
         sure = [vote for vote in said if vote[2] is not None]
         names = sorted({name for _, name, _ in sure})
@@ -38,6 +40,7 @@ class Votes:
             annotator=np.array([number[name] for _, name, _ in sure], dtype=np.int64),
             is_error=np.array([is_error for _, _, is_error in sure], dtype=np.int64),
             annotators=tuple(names),
+            knows_annotators=knows_annotators,
         )
 
     def by_item(self) -> Ints:
@@ -63,11 +66,13 @@ class Votes:
 def describe_agreement(votes: Votes) -> dict[str, Any]:
     """Return the coefficients of the votes, and Cohen's kappa of every two annotators.
 
-    Each is None where the votes leave it undefined; a pair counts if the two share an item.
+    Each is None where the votes leave it undefined; a pair counts if the two share an item, and
+    if it is known who they are.
     """
     by_item = votes.by_item()
     n_votes = np.bincount(votes.annotator, minlength=len(votes.annotators))
-    chosen = np.sort(np.argsort(-n_votes, kind="stable")[:N_COMPARED])
+    n_compared = N_COMPARED if votes.knows_annotators else 0
+    chosen = np.sort(np.argsort(-n_votes, kind="stable")[:n_compared])
     columns = votes.by_annotator(chosen).T
     pairs = []
     for one in range(chosen.size):
@@ -80,7 +85,7 @@ def describe_agreement(votes: Votes) -> dict[str, Any]:
                     {"a": names[0], "b": names[1], "items": n_shared, "kappa": cohen_kappa(a, b)}
                 )
     return {
-        "annotators": len(votes.annotators),
+        "annotators": len(votes.annotators) if votes.knows_annotators else None,
         "raw": raw_agreement(by_item),
         "krippendorff_alpha": krippendorff_alpha(by_item),
         "gwet_ac1": gwet_ac1(by_item, 2),

@@ -10,7 +10,7 @@ import numpy as np
 
 from audit.models import Audit, Dataset
 from reviews.agreements import Votes
-from reviews.models import Judgment, Policy, Verdict, Vote, VoteSource
+from reviews.models import Judgment, Policy, QuestionVerdict, Verdict, Vote, VoteSource
 from scoring.arrays import Ints, Mask
 
 JUDGMENTS = "judgments"
@@ -23,9 +23,14 @@ ERRORS = {
             Verdict.SIMILAR_CLASS,
             Verdict.SUB_CLASS,
             Verdict.SUPER_CLASS,
+            QuestionVerdict.WRONG_GROUND_TRUTH,
+            QuestionVerdict.MULTIPLE_CORRECT,
+            QuestionVerdict.NO_CORRECT,
+            QuestionVerdict.BAD_QUESTION_CLARITY,
+            QuestionVerdict.BAD_OPTIONS_CLARITY,
         }
     ),
-    Policy.STRICT: frozenset({Verdict.WRONG_LABEL}),
+    Policy.STRICT: frozenset({Verdict.WRONG_LABEL, QuestionVerdict.WRONG_GROUND_TRUTH}),
 }
 
 
@@ -66,7 +71,7 @@ def load_truth(audit: Audit, name: str, policy: str) -> Truth:
     if not name.startswith(VOTES) or source is None:
         known = ", ".join(list_truths(audit.dataset))
         raise UnknownTruthError(f"{name!r} is not one of: {known}")
-    return _decide(_outside_votes(source, policy))
+    return _decide(_outside_votes(source, policy), knows_annotators=source.knows_annotators)
 
 
 def is_error_by(verdict: str, policy: str) -> bool | None:
@@ -94,7 +99,7 @@ def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, str, bool | 
 
 
 def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, str, bool | None]]:
-    """Yield a vote per outside annotator; the labels that hold need no policy."""
+    """Yield a vote per outside annotator; labels that stand alone need no policy."""
     rows = Vote.objects.filter(source=source).order_by()
     columns = rows.values_list(
         "item__position", "annotator", "item__given_label", "labels", "verdict"
@@ -103,11 +108,13 @@ def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, str, 
         yield (
             position,
             name,
-            is_error_by(verdict, policy) if labels is None else given_label not in labels,
+            is_error_by(verdict, policy) if verdict else given_label not in (labels or []),
         )
 
 
-def _decide(said: Iterable[tuple[int, str, bool | None]]) -> Truth:
+def _decide(
+    said: Iterable[tuple[int, str, bool | None]], *, knows_annotators: bool = True
+) -> Truth:
     by_position: defaultdict[int, list[bool | None]] = defaultdict(list)
     spoken = list(said)
     for position, _, vote in spoken:
@@ -123,7 +130,7 @@ def _decide(said: Iterable[tuple[int, str, bool | None]]) -> Truth:
             [position for position, is_error in decided.items() if is_error is None],
             dtype=np.int64,
         ),
-        votes=Votes.of(spoken),
+        votes=Votes.of(spoken, knows_annotators=knows_annotators),
         n_with_several_votes=len(several),
         n_unanimous=sum(len(set(votes)) == 1 for votes in several),
     )

@@ -114,6 +114,7 @@ class Migration(migrations.Migration):
                 ('name', models.SlugField()),
                 ('n_votes', models.PositiveIntegerField()),
                 ('n_items', models.PositiveIntegerField()),
+                ('knows_annotators', models.BooleanField(default=True, help_text="Whether an annotator's name is one person on all items.")),
                 ('sha256', models.CharField(max_length=64)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='vote_sources', to='audit.dataset')),
@@ -128,7 +129,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('annotator', models.CharField(max_length=120)),
                 ('labels', models.JSONField(blank=True, null=True)),
-                ('verdict', models.CharField(blank=True, max_length=16)),
+                ('verdict', models.CharField(blank=True, max_length=24)),
                 ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='audit.item')),
                 ('source', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='reviews.votesource')),
             ],
@@ -216,6 +217,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='vote',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('labels__isnull', False), ('verdict', '')), models.Q(('labels__isnull', True), models.Q(('verdict', ''), _negated=True)), _connector='OR'), name='labels_or_a_verdict'),
+            constraint=models.CheckConstraint(condition=models.Q(('labels__isnull', False), models.Q(('verdict', ''), _negated=True), _connector='OR'), name='labels_or_a_verdict'),
         ),
     ]

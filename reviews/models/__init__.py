@@ -3,11 +3,12 @@
 from reviews.models.judgments import Judgment, Verdict
 from reviews.models.releases import Policy, Release
 from reviews.models.samples import ReviewSlot, Sample, SampledItem, Stratum
-from reviews.models.votes import Vote, VoteSource
+from reviews.models.votes import QuestionVerdict, Vote, VoteSource
 
 __all__ = [
     "Judgment",
     "Policy",
+    "QuestionVerdict",
     "Release",
     "ReviewSlot",
     "Sample",

@@ -7,6 +7,18 @@ from django.db import models
 from audit.models import Dataset, Item
 
 
+class QuestionVerdict(models.TextChoices):
+    """What can be said about the key of a multiple-choice question (MMLU-Redux's classes)."""
+
+    LABEL_CORRECT = "label_correct", "Key correct"
+    WRONG_GROUND_TRUTH = "wrong_ground_truth", "Wrong key"
+    MULTIPLE_CORRECT = "multiple_correct", "Several correct answers"
+    NO_CORRECT = "no_correct", "No correct answer"
+    BAD_QUESTION_CLARITY = "bad_question_clarity", "Unclear question"
+    BAD_OPTIONS_CLARITY = "bad_options_clarity", "Unclear options"
+    UNSURE = "unsure", "Unsure"
+
+
 class VoteSource(models.Model):
     """A named outside source of votes on one data set."""
 
@@ -14,6 +26,9 @@ class VoteSource(models.Model):
     name = models.SlugField()
     n_votes = models.PositiveIntegerField()
     n_items = models.PositiveIntegerField()
+    knows_annotators = models.BooleanField(
+        default=True, help_text="Whether an annotator's name is one person on all items."
+    )
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -28,13 +43,17 @@ class VoteSource(models.Model):
 
 
 class Vote(models.Model):
-    """One outside annotator's word on one item: the labels that hold, or a verdict."""
+    """One outside annotator's word on one item: the labels that hold, a verdict, or both.
+
+    With both, the verdict says by which policy the given label is an error, the labels say which
+    answers are right.
+    """
 
     source = models.ForeignKey(VoteSource, on_delete=models.CASCADE, related_name="votes")
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="votes")
     annotator = models.CharField(max_length=120)
     labels = models.JSONField(null=True, blank=True)
-    verdict = models.CharField(max_length=16, blank=True)
+    verdict = models.CharField(max_length=24, blank=True)
 
     class Meta:
         ordering = ["source", "pk"]
@@ -43,8 +62,7 @@ class Vote(models.Model):
                 fields=["source", "item", "annotator"], name="one_vote_per_outside_annotator"
             ),
             models.CheckConstraint(
-                condition=models.Q(labels__isnull=False, verdict="")
-                | (models.Q(labels__isnull=True) & ~models.Q(verdict="")),
+                condition=models.Q(labels__isnull=False) | ~models.Q(verdict=""),
                 name="labels_or_a_verdict",
             ),
         ]

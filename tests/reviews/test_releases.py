@@ -194,7 +194,8 @@ def test_the_manifest_says_where_it_all_comes_from(tmp_path):
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["dataset"]["slug"] == audit.dataset.slug
     assert [expert["name"] for expert in manifest["experts"]] == ["stub:3-0", "stub:3-1"]
-    assert manifest["policy"] == {"name": "strict", "errors": ["wrong_label"]}
+    errors = ["wrong_ground_truth", "wrong_label"]  # the first is said of questions
+    assert manifest["policy"] == {"name": "strict", "errors": errors}
     assert manifest["last_judgment"] == last_judgment(audit)
     assert manifest["sample"]["strata"][0]["drawn"] == 5
     labels = tmp_path / "out" / "labels.csv"

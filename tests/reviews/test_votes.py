@@ -3,8 +3,9 @@
 import pytest
 
 from reviews.models import Vote, VoteSource
-from reviews.services.votes import VoteImportError, import_votes
+from reviews.services.votes import import_votes
 from reviews.truths import UnknownTruthError, list_truths, load_truth, majority
+from reviews.vote_files import VoteImportError
 from tests.factories import make_dataset, make_ready_audit
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +26,7 @@ def test_labels_that_hold_are_stored_per_annotator(tmp_path):
         "00000.png,bob,2;0",
         "00001.png,ann,",
     )
-    source = import_votes(dataset, path, "planted")
+    source, _ = import_votes(dataset, path, "planted")
     assert (source.n_votes, source.n_items) == (3, 2)
     votes = Vote.objects.order_by("pk").values_list("item__key", "annotator", "labels")
     assert list(votes) == [
