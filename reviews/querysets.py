@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from audit.querysets import membership
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from audit.models import Role
     from audit.querysets import Person
-    from reviews.models import Judgment, Release, ReviewSlot, Sample
+    from reviews.models import Judgment, Referral, Release, ReviewSlot, Sample
 
 
 class SampleQuerySet(models.QuerySet["Sample"]):
@@ -50,6 +50,28 @@ class JudgmentQuerySet(models.QuerySet["Judgment"]):
     def standing(self) -> JudgmentQuerySet:
         """The newest version of each verdict, without the withdrawn ones."""
         return self.filter(superseded_by=None).exclude(verdict="withdrawn")
+
+    def first_sight(self) -> JudgmentQuerySet:
+        """Each slot's newest verdict from before label and experts were revealed, if it stands.
+
+        A change of mind after the reveal replaces it in releases, but not here.
+        """
+        untouched = Q(superseded_by=None) | Q(superseded_by__stage="after")
+        return self.filter(untouched, slot__annotator=F("annotator")).exclude(
+            Q(stage="after") | Q(verdict="withdrawn")
+        )
+
+    def counted(self) -> JudgmentQuerySet:
+        """The verdicts that curves rest on: at first sight, and not in the revealed arm."""
+        return self.first_sight().exclude(mode="full", stage="revealed")
+
+
+class ReferralQuerySet(models.QuerySet["Referral"]):
+    """Referrals."""
+
+    def standing(self) -> ReferralQuerySet:
+        """Those that their annotators have not taken back."""
+        return self.filter(is_open=True)
 
 
 class ReleaseQuerySet(models.QuerySet["Release"]):

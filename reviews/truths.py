@@ -91,7 +91,7 @@ def majority(votes: Iterable[bool | None]) -> bool | None:
 
 
 def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, str, bool | None]]:
-    rows = Judgment.objects.standing().filter(slot__sample__audit=audit)
+    rows = Judgment.objects.counted().filter(slot__sample__audit=audit)
     for position, name, verdict in rows.order_by().values_list(
         "slot__sampled_item__item__position", "annotator__username", "verdict"
     ):

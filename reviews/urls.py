@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviews.views import curves, desk, home, releases
+from reviews.views import curves, desk, home, releases, sampling
 
 app_name = "reviews"
 urlpatterns = [
     path("", home.home, name="home"),
     path("progress/", home.home_progress, name="home_progress"),
     path("audits/<int:pk>/curves/", curves.curves_page, name="curves"),
-    path("audits/<int:pk>/curves/sample/", curves.draw_sample, name="draw_sample"),
+    path("audits/<int:pk>/sample/", sampling.sampling, name="sampling"),
+    path("audits/<int:pk>/sample/draw/", sampling.draw_sample, name="draw_sample"),
+    path("audits/<int:pk>/sample.csv", sampling.ledger_csv, name="ledger_csv"),
     path("audits/<int:pk>/curves.json", curves.curves_data, name="curves_data"),
     path("audits/<int:pk>/curves.csv", curves.curves_csv, name="curves_csv"),
     path("audits/<int:pk>/releases/", releases.releases, name="releases"),

@@ -180,7 +180,11 @@ def make_sample(audit: Audit, n_items: int, votes_per_item: int = 1) -> Sample:
     """A frozen sample of the audit's first n_items items, in one stratum, served in order."""
     items = list(audit.dataset.items.all()[:n_items])
     sample = Sample.objects.create(
-        audit=audit, seed=0, votes_per_item=votes_per_item, n_items=len(items)
+        audit=audit,
+        seed=0,
+        votes_per_item=votes_per_item,
+        n_items=len(items),
+        n_votes=len(items) * votes_per_item,
     )
     stratum = Stratum.objects.create(
         sample=sample,
@@ -188,6 +192,7 @@ def make_sample(audit: Audit, n_items: int, votes_per_item: int = 1) -> Sample:
         is_flagged=True,
         n_population=audit.dataset.n_items,
         n_drawn=len(items),
+        votes_per_item=votes_per_item,
     )
     drawn = SampledItem.objects.bulk_create(
         SampledItem(sample=sample, stratum=stratum, item=item, order=order)

@@ -1,18 +1,40 @@
 """What the reviews app stores, one file per subject."""
 
-from reviews.models.judgments import Judgment, Verdict
+from reviews.models.judgments import (
+    Judgment,
+    Mode,
+    Referral,
+    Reveal,
+    Severity,
+    Stage,
+    Verdict,
+)
+from reviews.models.preferences import DeskPreference
 from reviews.models.releases import Policy, Release
-from reviews.models.samples import ReviewSlot, Sample, SampledItem, Stratum
+from reviews.models.samples import (
+    ReviewSlot,
+    Sample,
+    SampledClass,
+    SampledItem,
+    Stratum,
+)
 from reviews.models.votes import QuestionVerdict, Vote, VoteSource
 
 __all__ = [
+    "DeskPreference",
     "Judgment",
+    "Mode",
     "Policy",
     "QuestionVerdict",
+    "Referral",
     "Release",
+    "Reveal",
     "ReviewSlot",
     "Sample",
+    "SampledClass",
     "SampledItem",
+    "Severity",
+    "Stage",
     "Stratum",
     "Verdict",
     "Vote",

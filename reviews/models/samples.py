@@ -10,13 +10,23 @@ from reviews.querysets import ReviewSlotQuerySet, SampleQuerySet
 
 
 class Sample(models.Model):
-    """The items of one audit that people judge; frozen before the first verdict."""
+    """The items of one audit that people judge. The first verdict freezes it."""
 
     audit = models.OneToOneField(Audit, on_delete=models.PROTECT, related_name="sample")
     seed = models.PositiveIntegerField()
-    votes_per_item = models.PositiveSmallIntegerField(default=1)
+    votes_per_item = models.PositiveSmallIntegerField(
+        default=1, help_text="In the stratum that gets the most."
+    )
+    revealed_share = models.FloatField(
+        default=0.0,
+        help_text="Share of (item, annotator) pairs that see the label and the experts first.",
+    )
     n_items = models.PositiveIntegerField()
-    frozen_at = models.DateTimeField(auto_now_add=True)
+    n_votes = models.PositiveIntegerField(help_text="Over all items.")
+    drawn_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    drawn_at = models.DateTimeField(auto_now_add=True)
 
     objects = SampleQuerySet.as_manager()
 
@@ -25,11 +35,21 @@ class Sample(models.Model):
             models.CheckConstraint(
                 condition=models.Q(votes_per_item__gte=1, votes_per_item__lte=9),
                 name="one_to_nine_votes_per_item",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(revealed_share__gte=0, revealed_share__lte=1),
+                name="revealed_share_is_a_share",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"sample of {self.audit}"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether anybody has judged or referred an item: then nothing is drawn anew."""
+        is_judged = self.slots.filter(judgments__isnull=False).exists()
+        return is_judged or self.items.filter(referrals__isnull=False).exists()
 
 
 class Stratum(models.Model):
@@ -40,11 +60,16 @@ class Stratum(models.Model):
     is_flagged = models.BooleanField()
     n_population = models.PositiveIntegerField()
     n_drawn = models.PositiveIntegerField()
+    votes_per_item = models.PositiveSmallIntegerField(default=1)
 
     class Meta:
         ordering = ["pk"]
         verbose_name_plural = "strata"
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(votes_per_item__gte=1, votes_per_item__lte=9),
+                name="one_to_nine_votes_per_item_of_a_stratum",
+            ),
             models.UniqueConstraint(fields=["sample", "name"], name="one_stratum_per_name"),
             models.CheckConstraint(
                 condition=models.Q(n_drawn__lte=models.F("n_population")),
@@ -67,6 +92,12 @@ class SampledItem(models.Model):
     stratum = models.ForeignKey(Stratum, on_delete=models.PROTECT, related_name="items")
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="sampled")
     order = models.PositiveIntegerField()
+    candidates = models.JSONField(
+        default=list, blank=True, help_text="Classes to choose from, the given label first."
+    )
+    revision = models.CharField(
+        max_length=64, blank=True, help_text="Hash of what there was to see when it was drawn."
+    )
 
     class Meta:
         ordering = ["sample", "order"]
@@ -77,6 +108,30 @@ class SampledItem(models.Model):
 
     def __str__(self) -> str:
         return str(self.item)
+
+
+class SampledClass(models.Model):
+    """What the desk shows of one class beside a sample's items."""
+
+    sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="classes")
+    index = models.PositiveIntegerField()
+    exemplars = models.JSONField(
+        default=list, blank=True, help_text="Items that show it clearly, none of them sampled."
+    )
+    near = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Other classes -> what an item is called that is one of those, but labelled so.",
+    )
+
+    class Meta:
+        ordering = ["sample", "index"]
+        constraints = [
+            models.UniqueConstraint(fields=["sample", "index"], name="one_sampled_class_per_index")
+        ]
+
+    def __str__(self) -> str:
+        return f"class {self.index} of {self.sample}"
 
 
 class ReviewSlot(models.Model):

@@ -14,9 +14,10 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from reviews.models import Judgment, ReviewSlot, Verdict
+from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Stage, Verdict
+from reviews.randomisation import sees_label_first
 from reviews.services.leases import lease_end
 
 STATE = ReviewSlot.State
@@ -36,12 +37,15 @@ class KeyReusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an annotator says about one item."""
+    """What an annotator says about one item, and at which desk."""
 
     verdict: Verdict
     corrected_label: int | None = None
     note: str = ""
     milliseconds: int = 0
+    labels: tuple[int, ...] | None = None
+    severity: int | None = None
+    mode: Mode = Mode.QUICK
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class _Submission:
             slot_id=slot_id,
             annotator=self.annotator,
             supersedes=supersedes,
+            stage=find_stage(slot_id, self.annotator, self.answer.mode),
             idempotency_key=self.key,
             body_sha256=self.sha256,
             **asdict(self.answer),
@@ -142,7 +147,7 @@ def revise(annotator: User, judgment: Judgment, key: UUID, answer: Answer) -> Re
 
 def withdraw(annotator: User, judgment: Judgment, key: UUID) -> Recorded:
     """Undo the annotator's standing verdict; the slot is theirs again, to judge anew."""
-    answer = Answer(Verdict.WITHDRAWN)
+    answer = Answer(Verdict.WITHDRAWN, mode=Mode(judgment.mode))
     submission = _Submission(annotator, key, f"instead of {judgment.pk}", answer)
     with transaction.atomic():
         earlier = submission.find_earlier()
@@ -157,12 +162,30 @@ def withdraw(annotator: User, judgment: Judgment, key: UUID) -> Recorded:
         return Recorded(submission.insert(judgment.slot_id, supersedes=judgment))
 
 
+def find_stage(slot_id: int, annotator: User, mode: Mode) -> Stage:
+    """Return what the annotator knows of the slot's label and experts at this moment."""
+    told = Reveal.objects.filter(sampled_item=OuterRef("sampled_item"), annotator=annotator)
+    knows, item, seed, share = (
+        ReviewSlot.objects.filter(pk=slot_id)
+        .order_by()
+        .values_list(Exists(told), "sampled_item__item", "sample__seed", "sample__revealed_share")
+        .get()
+    )
+    if knows:
+        return Stage.AFTER
+    if mode == Mode.QUICK or sees_label_first(seed, share, item, annotator.pk):
+        return Stage.REVEALED
+    return Stage.BLIND
+
+
 def _explain_refusal(submission: _Submission, slot_id: int) -> Recorded:
     """Return the twin that won the race, or raise with the annotator's own standing verdict."""
     twin = submission.find_earlier()  # committed while this request waited for the row
     if twin:
         return twin
-    slot = ReviewSlot.objects.select_related("judgment").get(pk=slot_id)
+    slot = ReviewSlot.objects.select_related("judgment").filter(pk=slot_id).first()
+    if slot is None:
+        raise RefusedError("this item is no longer in the sample: it was drawn anew")
     if slot.state == STATE.JUDGED and slot.annotator_id == submission.annotator.pk:
         raise RefusedError("you have judged this item already", standing=slot.judgment)
     raise RefusedError("this item is no longer yours")

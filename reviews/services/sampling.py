@@ -1,48 +1,76 @@
-"""Draw the items that people judge, once per audit, and write the ledger."""
+"""Draw the items that people judge, and write the ledger; the first verdict freezes it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from audit.models import Audit
 from reviews.models import ReviewSlot, Sample, SampledItem, Stratum
-from reviews.populations import Strata, load_population, stratify
+from reviews.populations import Population, Strata, load_population, stratify
 from scoring.allocation import allocate, interleave, neyman_weights
 from scoring.arrays import Ints
 
 MIN_PER_STRATUM = 10
 MIN_PER_UNFLAGGED_STRATUM = 2  # a variance needs two
+MOST_VOTES = 9
 BATCH = 500
 MAX_SEED = 2_147_483_647  # what the column holds on every database
 
 
 class SamplingError(ValueError):
-    """The sample can't be drawn; the message says why."""
+    """The sample can't be drawn, or not drawn anew; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The items of a drawn sample in serving order: their strata and positions, (n_drawn,)."""
+
+    population: Population
+    strata: Sequence[Stratum]
+    stratum_of_place: Ints
+    positions: Ints
 
 
 def freeze_sample(
-    audit: Audit, *, size: int, unflagged: int, votes_per_item: int = 1, seed: int = 0
+    audit: Audit,
+    *,
+    size: int,
+    unflagged: int,
+    votes_per_item: int = 1,
+    seed: int = 0,
+    revealed_share: float = 0.0,
+    stratum_votes: Mapping[str, int] | None = None,
+    drawn_by: User | None = None,
 ) -> Sample:
-    """Draw ``size`` flagged and ``unflagged`` unflagged items, and freeze the sampling ledger.
+    """Draw ``size`` flagged and ``unflagged`` unflagged items, and write the sampling ledger.
 
     Simple random sampling without replacement inside each stratum; the same audit, numbers and
-    seed give the same sample. Nothing is written when it is refused.
+    seed give the same sample. ``stratum_votes`` names strata whose items get another number of
+    votes. Nothing is written when it is refused.
     """
-    _check_request(audit, size, unflagged, votes_per_item, seed)
+    _check_request(audit, size, unflagged, seed, revealed_share)
     population = load_population(audit)
-    strata = stratify(audit, population)
-    if not strata.names:
-        raise SamplingError("no item of this audit was scored by every expert")
-    counts = plan_counts(strata, size, unflagged)
-    stratum_of_place, positions = draw_items(strata, counts, np.random.default_rng(seed))
+    groups = stratify(audit, population)
+    strata = _plan(groups, size, unflagged, votes_per_item, stratum_votes or {})
+    counts = np.array([stratum.n_drawn for stratum in strata], dtype=np.int64)
+    draw = Draw(population, strata, *draw_items(groups, counts, np.random.default_rng(seed)))
+    sample = Sample(
+        audit=audit,
+        seed=seed,
+        votes_per_item=max(stratum.votes_per_item for stratum in strata),
+        revealed_share=revealed_share,
+        n_items=len(draw.positions),
+        n_votes=sum(stratum.n_drawn * stratum.votes_per_item for stratum in strata),
+        drawn_by=drawn_by,
+    )
     try:
         with transaction.atomic():
-            sample = Sample.objects.create(
-                audit=audit, seed=seed, votes_per_item=votes_per_item, n_items=len(positions)
-            )
-            item_ids = population.item_ids[positions]
-            _write_ledger(sample, strata, counts, stratum_of_place, item_ids)
+            _write_ledger(sample, draw)
     except IntegrityError as error:
         if Sample.objects.filter(audit=audit).exists():
             raise SamplingError(_already(audit)) from error
@@ -50,21 +78,78 @@ def freeze_sample(
     return sample
 
 
-def _check_request(audit: Audit, size: int, unflagged: int, votes: int, seed: int) -> None:
+def plan_strata(
+    audit: Audit,
+    *,
+    size: int,
+    unflagged: int,
+    votes_per_item: int = 1,
+    stratum_votes: Mapping[str, int] | None = None,
+) -> list[Stratum]:
+    """Return the strata as `freeze_sample` would write them; nothing is drawn or stored."""
+    groups = stratify(audit, load_population(audit))
+    return _plan(groups, size, unflagged, votes_per_item, stratum_votes or {})
+
+
+@transaction.atomic
+def discard_sample(sample: Sample) -> None:
+    """Remove a sample that nobody has judged yet, so that another one can be drawn."""
+    # Verdicts lock their slot too: those on their way are waited for, and then seen.
+    list(sample.slots.select_for_update().order_by("order", "id").values_list("pk", flat=True))
+    if sample.is_frozen:
+        raise SamplingError(f"{sample} is frozen: people have begun to judge it")
+    sample.slots.all().delete()
+    sample.items.all().delete()
+    sample.strata.all().delete()
+    sample.delete()
+
+
+def _check_request(
+    audit: Audit, size: int, unflagged: int, seed: int, revealed_share: float
+) -> None:
     if not audit.is_ready:
         raise SamplingError(f"{audit} is {audit.state}; a sample needs a ready audit")
     if Sample.objects.filter(audit=audit).exists():
         raise SamplingError(_already(audit))
     if size < 0 or unflagged < 0 or size + unflagged == 0:
         raise SamplingError(f"a sample needs at least one item, got {size} and {unflagged}")
-    if not 1 <= votes <= 9:
-        raise SamplingError(f"votes per item must be from 1 to 9, got {votes}")
     if not 0 <= seed <= MAX_SEED:
         raise SamplingError(f"a seed is a whole number from 0 to {MAX_SEED}, got {seed}")
+    if not 0 <= revealed_share <= 1:
+        raise SamplingError(f"the revealed share must be from 0 to 1, got {revealed_share}")
 
 
 def _already(audit: Audit) -> str:
-    return f"{audit} has its sample already; it was frozen when it was drawn"
+    return f"{audit} has its sample already; it can be drawn anew until the first verdict"
+
+
+def _plan(
+    groups: Strata, size: int, unflagged: int, votes_per_item: int, others: Mapping[str, int]
+) -> list[Stratum]:
+    if not groups.names:
+        raise SamplingError("no item of this audit was scored by every expert")
+    unknown = sorted(set(others) - set(groups.names))
+    if unknown:
+        raise SamplingError(f"{unknown[0]!r} is not one of: {'; '.join(groups.names)}")
+    for votes in (votes_per_item, *others.values()):
+        if not 1 <= votes <= MOST_VOTES:
+            raise SamplingError(f"votes per item must be from 1 to {MOST_VOTES}, got {votes}")
+    return [
+        Stratum(
+            name=name,
+            is_flagged=bool(is_flagged),
+            n_population=int(n_population),
+            n_drawn=int(n_drawn),
+            votes_per_item=others.get(name, votes_per_item),
+        )
+        for name, is_flagged, n_population, n_drawn in zip(
+            groups.names,
+            groups.is_flagged,
+            groups.sizes,
+            plan_counts(groups, size, unflagged),
+            strict=True,
+        )
+    ]
 
 
 def plan_counts(strata: Strata, size: int, unflagged: int) -> Ints:
@@ -96,25 +181,18 @@ def draw_items(strata: Strata, counts: Ints, rng: np.random.Generator) -> tuple[
     return stratum_of_place, positions
 
 
-def _write_ledger(
-    sample: Sample, strata: Strata, counts: Ints, stratum_of_place: Ints, item_ids: Ints
-) -> None:
-    rows = Stratum.objects.bulk_create(
-        Stratum(
-            sample=sample,
-            name=name,
-            is_flagged=bool(is_flagged),
-            n_population=int(n_population),
-            n_drawn=int(n_drawn),
-        )
-        for name, is_flagged, n_population, n_drawn in zip(
-            strata.names, strata.is_flagged, strata.sizes, counts, strict=True
-        )
-    )
+def _write_ledger(sample: Sample, draw: Draw) -> None:
+    sample.save()
+    for stratum in draw.strata:
+        stratum.sample = sample
+    strata = Stratum.objects.bulk_create(draw.strata)
+    item_ids = draw.population.item_ids[draw.positions]
     drawn = SampledItem.objects.bulk_create(
         [
-            SampledItem(sample=sample, stratum=rows[stratum], item_id=int(item_id), order=order)
-            for order, (stratum, item_id) in enumerate(zip(stratum_of_place, item_ids, strict=True))
+            SampledItem(sample=sample, stratum=strata[stratum], item_id=int(item_id), order=order)
+            for order, (stratum, item_id) in enumerate(
+                zip(draw.stratum_of_place, item_ids, strict=True)
+            )
         ],
         batch_size=BATCH,
     )
@@ -122,7 +200,7 @@ def _write_ledger(
         [
             ReviewSlot(sample=sample, sampled_item=row, number=number, order=row.order)
             for row in drawn
-            for number in range(1, sample.votes_per_item + 1)
+            for number in range(1, row.stratum.votes_per_item + 1)
         ],
         batch_size=BATCH,
     )

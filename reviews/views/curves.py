@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
 from audit.methods import CALIBRATED_ENSEMBLE, name_method
 from audit.models import Audit
 from audit.views.access import find_audit
-from reviews.forms import SampleForm
 from reviews.models import Policy, ReviewSlot, Sample
 from reviews.reports import Document, curves
-from reviews.services.sampling import SamplingError, freeze_sample
 from reviews.truths import JUDGMENTS, VOTES, UnknownTruthError, list_truths
 
 # The comparison of the paper's Table 3; other pairs are in the downloads.
@@ -62,7 +59,7 @@ class Wanted:
 def curves_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Show every method's curve against one truth, under one policy."""
     audit = find_audit(request, pk)
-    return render(request, "reviews/curves.html", _context(request, audit, SampleForm()))
+    return render(request, "reviews/curves.html", _context(request, audit))
 
 
 @require_GET
@@ -90,22 +87,6 @@ def curves_csv(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-@require_POST
-def draw_sample(request: HttpRequest, pk: int) -> HttpResponse:
-    """Freeze the sample that people judge."""
-    audit = find_audit(request, pk)
-    form = SampleForm(request.POST)
-    if form.is_valid():
-        try:
-            sample = freeze_sample(audit, **form.cleaned_data)
-        except SamplingError as error:
-            form.add_error(None, str(error))
-        else:
-            messages.success(request, f"{sample.n_items} items are drawn and ready for review.")
-            return redirect("reviews:curves", audit.pk)
-    return render(request, "reviews/curves.html", _context(request, audit, form), status=422)
-
-
 def read_wanted(request: HttpRequest) -> Wanted:
     """Read truth and policy from the address; an unknown policy falls back to lenient."""
     policy = request.GET.get("policy", "")
@@ -124,9 +105,9 @@ def _report(audit: Audit, wanted: Wanted) -> Document:
         raise Http404(str(error)) from error
 
 
-def _context(request: HttpRequest, audit: Audit, form: SampleForm) -> dict[str, Any]:
+def _context(request: HttpRequest, audit: Audit) -> dict[str, Any]:
     wanted = read_wanted(request)
-    context: dict[str, Any] = {"audit": audit, "form": form, "wanted": wanted}
+    context: dict[str, Any] = {"audit": audit, "wanted": wanted}
     if not audit.is_ready:
         return context
     truths = list_truths(audit.dataset)
@@ -159,7 +140,7 @@ def find_progress(audit: Audit) -> Progress | None:
     if sample is None:
         return None
     judged = sample.slots.filter(state=ReviewSlot.State.JUDGED).count()
-    return Progress(sample, judged, sample.n_items * sample.votes_per_item)
+    return Progress(sample, judged, sample.n_votes)
 
 
 def _query(truth: str, policy: str) -> str:

@@ -38,14 +38,13 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
     if sample is None or not audit.dataset.has_pictures:
         return render(request, "reviews/desk_empty.html", {"audit": audit, "sample": sample})
     annotator = cast("User", request.user)
-    n_slots = sample.n_items * sample.votes_per_item
     config = {
         "audit": audit.pk,
         "annotator": annotator.pk,
         "leaseSeconds": settings.LEASE_SECONDS,
         "login": f"{reverse(settings.LOGIN_URL)}?next={request.path}",
         "urls": {action: reverse(f"reviews:{action}", args=[pk]) for action in ACTIONS},
-        "total": n_slots,
+        "total": sample.n_votes,
     }
     return render(request, "reviews/desk.html", {"audit": audit, "config": config})
 

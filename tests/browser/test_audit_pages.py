@@ -89,6 +89,9 @@ def test_no_serious_accessibility_problem_and_no_sideways_scrolling(make_page, s
         f"/audits/{audit.pk}/queue/",
         f"/audits/{listed.pk}/queue/",
         f"/audits/{audit.pk}/queue/{audit.dataset.items.first().pk}/",
+        f"/audits/{audit.pk}/sample/",
+        f"/audits/{listed.pk}/sample/",
+        f"/audits/{running.pk}/sample/",
     ]:
         page.goto(path)
         assert serious_violations(page) == [], path

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 
 from audit.evidence import Evidence, write_evidence
 from audit.models import Audit, Flag, Item, Role
-from reviews.models import Judgment, ReviewSlot, Sample
+from reviews.models import Judgment, Mode, ReviewSlot, Sample, Stage
 from scoring.arrays import Mask
 from tests.factories import make_dataset, make_member, make_ready_audit
 
@@ -77,6 +77,8 @@ def judge(
             annotator=annotator,
             verdict=verdict,
             corrected_label=corrected,
+            mode=Mode.QUICK,
+            stage=Stage.REVEALED,
             idempotency_key=uuid.uuid4(),
             body_sha256=hashlib.sha256(b"").hexdigest(),
             milliseconds=1500,
@@ -94,6 +96,8 @@ def revise(judgment: Judgment, verdict: str, corrected: int | None = None) -> Ju
         annotator=judgment.annotator,
         verdict=verdict,
         corrected_label=corrected,
+        mode=judgment.mode,
+        stage=judgment.stage,
         idempotency_key=uuid.uuid4(),
         body_sha256=hashlib.sha256(b"").hexdigest(),
         supersedes=judgment,

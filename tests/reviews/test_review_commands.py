@@ -33,6 +33,24 @@ def test_draw_sample_refuses_a_second_time(capsys):
         call_command("draw_sample", str(audit.pk))
 
 
+def test_draw_sample_takes_votes_per_stratum_and_draws_anew_until_judged(capsys):
+    audit = make_ready_audit()
+    plan = run(capsys, "draw_sample", audit.pk, "--size", 4, "--unflagged", 3, "--plan")
+    assert sum(row["drawn"] for row in plan["strata"]) == 7
+    assert not Sample.objects.exists()
+    name = plan["strata"][0]["name"]
+    numbers = ["draw_sample", audit.pk, "--size", 4, "--unflagged", 3, "--revealed-share", 0.2]
+    drawn = run(capsys, *numbers, "--votes-per-item", 2, "--stratum-votes", f"{name}=3")
+    assert drawn["strata"][0]["votes_per_item"] == 3
+    assert (drawn["votes"], drawn["revealed_share"], drawn["frozen"]) == (
+        14 + drawn["strata"][0]["drawn"], 0.2, False,
+    )  # fmt: skip
+    assert run(capsys, *numbers, "--seed", 5, "--again")["seed"] == 5
+    assert Sample.objects.get().seed == 5
+    with pytest.raises(CommandError, match="is not STRATUM=V"):
+        call_command("draw_sample", str(audit.pk), "--stratum-votes", "many", "--again")
+
+
 def test_import_votes_and_report_against_them(capsys, tmp_path):
     audit = make_ready_audit()
     path = tmp_path / "votes.csv"

@@ -1,6 +1,8 @@
 """The sampling ledger: strata, inclusion probabilities, and the order of serving."""
 
+from collections import Counter
 from dataclasses import replace
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -8,11 +10,21 @@ from django.db.models import Count
 
 from audit.evidence import load_evidence, write_evidence
 from audit.models import Audit
-from reviews.models import ReviewSlot, Sample, SampledItem, Stratum
+from reviews.models import ReviewSlot, Sample, SampledItem, Stratum, Verdict
 from reviews.populations import load_population, stratify
-from reviews.services.sampling import SamplingError, draw_items, freeze_sample, plan_counts
-from tests.factories import make_ready_audit
+from reviews.services.judgments import Answer, RefusedError, record_judgment
+from reviews.services.leases import claim_slots
+from reviews.services.sampling import (
+    SamplingError,
+    discard_sample,
+    draw_items,
+    freeze_sample,
+    plan_counts,
+    plan_strata,
+)
+from tests.factories import make_member, make_ready_audit
 from tests.reviews.situations import make_mixed_audit
+from tests.servers import in_threads
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +114,51 @@ def test_every_batch_keeps_the_proportions_of_the_strata():
         assert abs(sum(rows[start : start + 12]) - 8) <= 3
 
 
+def test_a_stratum_may_get_more_votes_than_the_others():
+    audit = make_mixed_audit()
+    few = {"experts only, bin 3": 1, "unflagged: an expert disputes": 3}
+    sample = freeze_sample(audit, size=20, unflagged=8, votes_per_item=2, stratum_votes=few)
+    votes = {
+        row.name: row.items.aggregate(n=Count("slots"))["n"] / row.n_drawn
+        for row in sample.strata.filter(n_drawn__gt=0)
+    }
+    assert votes.pop("experts only, bin 3") == 1
+    assert votes.pop("unflagged: an expert disputes") == 3
+    assert set(votes.values()) == {2}
+    assert sample.n_votes == ReviewSlot.objects.count()
+
+
+def test_a_plan_is_what_will_be_drawn():
+    audit = make_mixed_audit()
+    planned = [(row.name, row.n_drawn) for row in plan_strata(audit, size=25, unflagged=9)]
+    assert not Sample.objects.exists()
+    sample = freeze_sample(audit, size=25, unflagged=9)
+    assert [(row.name, row.n_drawn) for row in sample.strata.all()] == planned
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sample_is_never_drawn_anew_from_under_a_verdict():
+    audit = make_mixed_audit()
+    sample = freeze_sample(audit, size=12, unflagged=0)
+    people = [make_member(audit.dataset.project) for _ in range(5)]
+    held = [(person, claim_slots(sample, person, 1)[0]) for person in people]
+
+    def act(number: int) -> str:
+        try:
+            if number == 0:
+                discard_sample(sample)
+                return "discarded"
+            person, slot = held[number - 1]
+            record_judgment(person, slot.pk, slot.epoch, uuid4(), Answer(Verdict.UNSURE))
+        except (RefusedError, SamplingError):
+            return "refused"
+        return "judged"
+
+    outcome = Counter(in_threads(act, range(6), n_threads=6))
+    assert outcome in ({"discarded": 1, "refused": 5}, {"refused": 1, "judged": 5})
+    assert Sample.objects.count() == (0 if outcome["discarded"] else 1)
+
+
 def test_a_sample_is_drawn_once():
     audit = make_mixed_audit()
     freeze_sample(audit, size=10, unflagged=0)
@@ -125,6 +182,8 @@ def test_an_audit_that_is_not_ready_has_nothing_to_draw_from(state):
         ({"size": 0, "unflagged": 0}, "at least one item"),
         ({"size": -1, "unflagged": 5}, "at least one item"),
         ({"size": 5, "unflagged": 0, "votes_per_item": 10}, "from 1 to 9"),
+        ({"size": 5, "unflagged": 0, "stratum_votes": {"x": 2}}, "is not one of"),
+        ({"size": 5, "unflagged": 0, "revealed_share": 1.1}, "from 0 to 1"),
         ({"size": 5, "unflagged": 0, "seed": -1}, "whole number"),
     ],
 )
