@@ -37,11 +37,11 @@ def read_number(text: str) -> Decimal | None:
     return -value if last["sign"] else value
 
 
-def read_option(text: str, choices: Sequence[str]) -> int | None:
-    """Return the place of the choice that ``text`` answers with, None where that isn't clear.
+def read_letter(text: str) -> str | None:
+    """Return the capital letter that ``text`` answers with, None where that isn't clear.
 
-    Understood are a lone letter ("B", "(B)", "**B**."), a letter before the text ("B. Paris"), the
-    last "answer is B" or "Answer: B", and a choice's own text, alone.
+    Understood are a lone letter ("B", "(B)", "**B**."), a letter before a text ("B. Paris"), and
+    the last "answer is B" or "Answer: B".
     """
     for match in (
         _LONE_LETTER.fullmatch(text),
@@ -49,8 +49,18 @@ def read_option(text: str, choices: Sequence[str]) -> int | None:
         *reversed(list(_NAMED_LETTER.finditer(text))),
     ):
         if match is not None:
-            place = ascii_uppercase.index(match["letter"])
-            return place if place < len(choices) else None
+            return match["letter"]
+    return None
+
+
+def read_option(text: str, choices: Sequence[str]) -> int | None:
+    """Return the place of the choice that ``text`` answers with, None where that isn't clear.
+
+    Its letter or, alone, its own text.
+    """
+    if letter := read_letter(text):
+        place = ascii_uppercase.index(letter)
+        return place if place < len(choices) else None
     said = text.strip().rstrip(".").casefold()
     same = [place for place, choice in enumerate(choices) if choice.strip().casefold() == said]
     return same[0] if len(same) == 1 else None

@@ -27,7 +27,7 @@ TEMPLATE = (
 )
 
 
-def write_tiny_model(folder: Path, seed: int = 0) -> Path:
+def write_tiny_model(folder: Path, seed: int = 1) -> Path:
     """Save a two-layer Llama of random weights whose tokens are bytes, letters and a few words."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -113,6 +113,7 @@ class Behaviour:
     gives_log_probabilities: bool = True
     echoes: bool = True
     most_top: int = 20
+    fails_after: int | None = None
     delay: float = 0.0
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     started_at: list[float] = field(default_factory=list)
@@ -146,6 +147,11 @@ class Handler(BaseHTTPRequestHandler):
             behaviour.n_inside += 1
             behaviour.most_inside = max(behaviour.most_inside, behaviour.n_inside)
             fault = behaviour.faults.pop(0) if behaviour.faults else None
+            if (
+                behaviour.fails_after is not None
+                and len(behaviour.requests) > behaviour.fails_after
+            ):
+                fault = (403, {})
         try:
             self.respond(body, fault)
         finally:

@@ -90,7 +90,7 @@ def read_endpoint_key(env: Mapping[str, str], home: Path, name: str) -> str:
 
     The file is ``endpoint_keys/NAME`` in the home folder, which others must not be able to read.
     """
-    variable = f"LABEL_AUDIT_ENDPOINT_KEY_{name.upper().replace('-', '_')}"
+    variable = f"LABEL_AUDIT_ENDPOINT_{name.upper().replace('-', '_')}_KEY"
     if key := env.get(variable, "").strip():
         return _check_key(key, variable)
     path = home / "endpoint_keys" / name

@@ -18,9 +18,10 @@ from reviews.models.samples import (
     SampledItem,
     Stratum,
 )
-from reviews.models.votes import QuestionVerdict, Vote, VoteSource
+from reviews.models.votes import JUDGE_PREFIX, QuestionVerdict, Vote, VoteSource
 
 __all__ = [
+    "JUDGE_PREFIX",
     "DeskPreference",
     "Judgment",
     "Mode",

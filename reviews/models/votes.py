@@ -1,10 +1,13 @@
-"""Votes from outside: public annotations and planted truths, as read-only annotators."""
+"""Votes from outside: public annotations, planted truths, judge models. Never people's verdicts."""
 
 from __future__ import annotations
 
 from django.db import models
 
 from audit.models import Dataset, Item
+
+JUDGE_PREFIX = "judge-"
+"""What the names of judge models' sources begin with; no other source's may."""
 
 
 class QuestionVerdict(models.TextChoices):
@@ -20,16 +23,29 @@ class QuestionVerdict(models.TextChoices):
 
 
 class VoteSource(models.Model):
-    """A named outside source of votes on one data set."""
+    """A named outside source of votes on one data set.
+
+    A file's votes come all at once; a judge model's grow until every item asked for has one.
+    """
+
+    class Kind(models.TextChoices):
+        """Where the votes come from."""
+
+        IMPORTED = "imported", "imported from a file"
+        JUDGE = "judge", "a judge model's replies"
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="vote_sources")
     name = models.SlugField()
-    n_votes = models.PositiveIntegerField()
-    n_items = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.IMPORTED)
+    parameters = models.JSONField(
+        default=dict, blank=True, help_text="How a judge is asked: endpoint, model, prompt, limit."
+    )
+    n_votes = models.PositiveIntegerField(default=0)
+    n_items = models.PositiveIntegerField(default=0)
     knows_annotators = models.BooleanField(
         default=True, help_text="Whether an annotator's name is one person on all items."
     )
-    sha256 = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -54,6 +70,7 @@ class Vote(models.Model):
     annotator = models.CharField(max_length=120)
     labels = models.JSONField(null=True, blank=True)
     verdict = models.CharField(max_length=24, blank=True)
+    reply = models.TextField(blank=True, help_text="A judge model's words, as they came.")
 
     class Meta:
         ordering = ["source", "pk"]

@@ -9,7 +9,7 @@ from django.core.validators import validate_slug
 from django.db import IntegrityError, transaction
 
 from audit.models import Dataset
-from reviews.models import Vote, VoteSource
+from reviews.models import JUDGE_PREFIX, Vote, VoteSource
 from reviews.vote_files import LoadedVotes, VoteImportError, VoteTarget, read_votes
 
 MAX_NAME = 50
@@ -68,6 +68,9 @@ def _check_name(dataset: Dataset, name: str) -> None:
             f"a source's name is letters, digits, hyphens and underscores, got {name!r}",
             code="name",
         ) from error
+    if name.startswith(JUDGE_PREFIX):
+        message = f"names with {JUDGE_PREFIX!r} are for judge models' replies"
+        raise VoteImportError(message, code="name")
     if len(name) > MAX_NAME:
         raise VoteImportError(f"a source's name has at most {MAX_NAME} characters", code="name")
     if VoteSource.objects.filter(dataset=dataset, name=name).exists():

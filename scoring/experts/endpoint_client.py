@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
@@ -67,7 +67,7 @@ class EndpointClient:
 
     def each(
         self, function: Callable[[Input], Output], inputs: Sequence[Input]
-    ) -> Iterator[Output]:
+    ) -> Generator[Output]:
         """Yield ``function`` of each input, in order, several at work at a time.
 
         The first failure stops the others where they wait.

@@ -39,7 +39,7 @@ def test_a_setting_that_names_no_endpoint_stops_the_start():
 def test_a_key_comes_from_its_variable_else_from_its_file(tmp_path):
     write_key(tmp_path, "my-llama", f"{KEY}-file\n")
     assert read_endpoint_key({}, tmp_path, "my-llama") == f"{KEY}-file"
-    variables = {"LABEL_AUDIT_ENDPOINT_KEY_MY_LLAMA": KEY}
+    variables = {"LABEL_AUDIT_ENDPOINT_MY_LLAMA_KEY": KEY}
     assert read_endpoint_key(variables, tmp_path, "my-llama") == KEY
     assert read_endpoint_key({}, tmp_path, "other") == ""
 
