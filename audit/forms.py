@@ -117,8 +117,11 @@ class QueueForm(forms.Form):
 
 
 def split_names(text: str) -> list[str]:
-    """Return the expert names in a text, separated by blanks, commas or line ends."""
-    return [name for name in re.split(r"[\s,]+", text) if name]
+    """Return the expert names in a text, separated by blanks, commas or line ends.
+
+    A comma before ``key=`` belongs to the name: it starts an option.
+    """
+    return [name for name in re.split(r"(?:\s|,(?![a-z_]+=))+", text) if name]
 
 
 def _find_dataset(datasets: Any, value: Any) -> Dataset | None:

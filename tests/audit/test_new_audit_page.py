@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from audit.forms import split_names
 from audit.models import Audit, Chunk, Role, ScoreSet
 from tests.factories import make_dataset, make_member, make_project
 
@@ -152,3 +153,14 @@ def test_annotators_and_strangers_do_not_see_the_page(client, dataset):
     assert client.post(NEW, DEFAULTS).status_code == 404
     client.logout()
     assert client.get(NEW)["Location"].startswith(reverse("login"))
+
+
+def test_a_comma_between_names_separates_and_a_comma_before_an_option_does_not():
+    typed = "stub:3-1, stub:3-2,stub:3-4\ntransformers:m,scoring=text,shots=5,stub:3-5"
+    assert split_names(typed) == [
+        "stub:3-1",
+        "stub:3-2",
+        "stub:3-4",
+        "transformers:m,scoring=text,shots=5",
+        "stub:3-5",
+    ]

@@ -1,0 +1,64 @@
+"""Options in an expert's name: ``MODEL,key=value,...``, part of the name scores are stored by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from scoring.experts.base import UnknownExpertError
+from scoring.experts.prompts import DEFAULTS, SCORINGS, PromptTemplate, Scoring, find_prompt
+
+MAX_SHOTS = 100
+
+_OPTION = re.compile(r",(?P<key>[a-z_]+)=(?P<value>[A-Za-z0-9@._-]*)\Z")
+_SHOTS = re.compile(r"0|[1-9][0-9]{0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionOptions:
+    """How a language model is asked: by which prompt, with how many examples, scored by what."""
+
+    scoring: Scoring
+    prompt: PromptTemplate
+    shots: int
+
+
+def split_options(text: str, allowed: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return the model's name and the options behind it; an unknown or repeated one is refused.
+
+    Options are read from the end, so that a comma or ``=`` in a path stays part of the path.
+    """
+    model, options = text, {}
+    while (match := _OPTION.search(model)) is not None:
+        key, value = match["key"], match["value"]
+        if key not in allowed:
+            known = ", ".join(sorted(allowed))
+            raise UnknownExpertError(f"unknown option {key}= in {text!r}; known: {known}")
+        if key in options:
+            raise UnknownExpertError(f"option {key}= is given twice in {text!r}")
+        options[key] = value
+        model = model[: match.start()]
+    return model, options
+
+
+def read_question_options(options: Mapping[str, str]) -> QuestionOptions:
+    """Read ``scoring``, ``prompt`` and ``shots``; a prompt alone brings its own way of scoring.
+
+    Without any: the letter's first token, by the prompt of the MMLU paper, without examples.
+    """
+    scoring = options.get("scoring")
+    if scoring is None:
+        prompt = find_prompt(options.get("prompt", DEFAULTS["letters"]))
+        scoring = prompt.scoring
+    elif scoring in SCORINGS:
+        prompt = find_prompt(options.get("prompt", DEFAULTS[scoring]))
+    else:
+        raise UnknownExpertError(f"scoring={scoring} is not one of {', '.join(SCORINGS)}")
+    if scoring == "letters" and not prompt.lists_choices:
+        message = f"prompt {prompt.name} doesn't list the choices, so letters mean nothing in it"
+        raise UnknownExpertError(message)
+    shots = options.get("shots", "0")
+    if not _SHOTS.fullmatch(shots) or int(shots) > MAX_SHOTS:
+        raise UnknownExpertError(f"shots={shots} is not a number from 0 to {MAX_SHOTS}")
+    return QuestionOptions(scoring, prompt, int(shots))
