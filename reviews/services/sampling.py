@@ -10,8 +10,10 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from audit.models import Audit
-from reviews.models import ReviewSlot, Sample, SampledItem, Stratum
+from reviews.materials import Material, prepare_material
+from reviews.models import ReviewSlot, Sample, SampledClass, SampledItem, Stratum
 from reviews.populations import Population, Strata, load_population, stratify
+from reviews.revisions import hash_items
 from scoring.allocation import allocate, interleave, neyman_weights
 from scoring.arrays import Ints
 
@@ -34,6 +36,11 @@ class Draw:
     strata: Sequence[Stratum]
     stratum_of_place: Ints
     positions: Ints
+
+    @property
+    def item_ids(self) -> list[int]:
+        """The drawn items, in serving order."""
+        return [int(item) for item in self.population.item_ids[self.positions]]
 
 
 def freeze_sample(
@@ -70,7 +77,7 @@ def freeze_sample(
     )
     try:
         with transaction.atomic():
-            _write_ledger(sample, draw)
+            _write_ledger(sample, draw, prepare_material(audit, population, draw.positions))
     except IntegrityError as error:
         if Sample.objects.filter(audit=audit).exists():
             raise SamplingError(_already(audit)) from error
@@ -101,7 +108,7 @@ def discard_sample(sample: Sample) -> None:
     sample.slots.all().delete()
     sample.items.all().delete()
     sample.strata.all().delete()
-    sample.delete()
+    sample.delete()  # takes what the desk shows of the classes with it
 
 
 def _check_request(
@@ -181,21 +188,31 @@ def draw_items(strata: Strata, counts: Ints, rng: np.random.Generator) -> tuple[
     return stratum_of_place, positions
 
 
-def _write_ledger(sample: Sample, draw: Draw) -> None:
+def _write_ledger(sample: Sample, draw: Draw, material: Material) -> None:
     sample.save()
     for stratum in draw.strata:
         stratum.sample = sample
     strata = Stratum.objects.bulk_create(draw.strata)
-    item_ids = draw.population.item_ids[draw.positions]
+    revisions = hash_items(list(sample.audit.dataset.items.in_bulk(draw.item_ids).values()))
     drawn = SampledItem.objects.bulk_create(
         [
-            SampledItem(sample=sample, stratum=strata[stratum], item_id=int(item_id), order=order)
-            for order, (stratum, item_id) in enumerate(
-                zip(draw.stratum_of_place, item_ids, strict=True)
+            SampledItem(
+                sample=sample,
+                stratum=strata[stratum],
+                item_id=item,
+                order=order,
+                candidates=material.candidates[order],
+                revision=revisions[item],
+            )
+            for order, (stratum, item) in enumerate(
+                zip(draw.stratum_of_place, draw.item_ids, strict=True)
             )
         ],
         batch_size=BATCH,
     )
+    for each in material.classes:
+        each.sample = sample
+    SampledClass.objects.bulk_create(material.classes, batch_size=BATCH)
     ReviewSlot.objects.bulk_create(
         [
             ReviewSlot(sample=sample, sampled_item=row, number=number, order=row.order)
