@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from audit.models import Audit, Chunk, Claimable
+from audit.models import Audit, Chunk, Claimable, ScoreSet
 from audit.services.audits import advance_audits
 from audit.services.reconcile import reconcile
-from audit.tasks import calibrate_audit, process_chunk
+from audit.tasks import calibrate_audit, close_scores, process_chunk
 
 PAUSE_SECONDS = 0.2
 RECONCILE_SECONDS = 5.0
@@ -24,14 +24,17 @@ def work_until(is_over: Callable[[], bool]) -> None:
         if time.monotonic() - reconciled_at > RECONCILE_SECONDS:
             reconcile()
             reconciled_at = time.monotonic()
-        chunk_id = Chunk.objects.pending().in_order().values_list("pk", flat=True).first()
-        if chunk_id is not None:
-            process_chunk(chunk_id)
+        pending = Claimable.Work.PENDING
+        waiting = [
+            (process_chunk, Chunk.objects.pending().in_order()[:1]),
+            (close_scores, ScoreSet.objects.complete().filter(work=pending)),
+            (calibrate_audit, Audit.objects.filter(state=Audit.State.CALIBRATING, work=pending)),
+        ]
+        n_done = 0
+        for task, rows in waiting:
+            for pk in list(rows.values_list("pk", flat=True)):
+                task(pk)
+                n_done += 1
         advance_audits()
-        audits = Audit.objects.filter(
-            state=Audit.State.CALIBRATING, work=Claimable.Work.PENDING
-        ).values_list("pk", flat=True)
-        for audit_id in audits:
-            calibrate_audit(audit_id)
-        if chunk_id is None and not audits and not is_over():
+        if not n_done and not is_over():
             time.sleep(PAUSE_SECONDS)

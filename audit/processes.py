@@ -29,6 +29,8 @@ class Child:
     name: str
     command: Sequence[str]
     restart: bool = True
+    is_wanted: bool = True
+    is_stopping: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
@@ -45,13 +47,14 @@ class Child:
             preexec_fn=die_with_parent,  # noqa: PLW1509 - the parent is single-threaded here
         )
         self.started_at = time.monotonic()
+        self.is_stopping = False
 
     def start_again(self) -> bool:
         """Start a child that ended, later and later if it keeps dying at once; say if it did."""
         now = time.monotonic()
         if self.not_before == 0.0:
-            self.deaths += 1
             quick = now - self.started_at < QUICK_DEATH_SECONDS
+            self.deaths = self.deaths + 1 if quick else 0
             self.not_before = now + (min(2.0**self.deaths, 30.0) if quick else 0.1)
             logger.warning("%s ended, it is started again", self.name)
         if now < self.not_before:
@@ -59,6 +62,12 @@ class Child:
         self.not_before = 0.0
         self.start()
         return True
+
+    def pause(self) -> None:
+        """Ask a running child to stop; it is started again once it is wanted."""
+        if self.is_running and self.process is not None and not self.is_stopping:
+            self.process.terminate()
+            self.is_stopping = True
 
     @property
     def is_running(self) -> bool:
@@ -108,11 +117,13 @@ def keep_running(
             child.start()
         while tick():
             for child in children:
-                if child.is_running:
+                if not child.is_wanted:
+                    child.pause()
+                elif child.is_running:
                     continue
-                if not child.restart:
+                elif not child.restart:
                     return 1
-                if child.start_again():
+                elif child.start_again():
                     on_restart()
             time.sleep(every)
     except Stop:

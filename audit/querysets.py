@@ -61,6 +61,9 @@ class ItemQuerySet(models.QuerySet["Item"]):
     def usable(self) -> ItemQuerySet:
         return self.filter(quarantine_code="")
 
+    def quarantined(self) -> ItemQuerySet:
+        return self.exclude(quarantine_code="")
+
     def in_range(self, start: int, stop: int) -> ItemQuerySet:
         """The items of a chunk, in order."""
         return self.filter(position__gte=start, position__lt=stop).order_by("position")
@@ -71,6 +74,11 @@ class ScoreSetQuerySet(models.QuerySet["ScoreSet"]):
 
     def scoring(self) -> ScoreSetQuerySet:
         return self.filter(state="scoring")
+
+    def complete(self) -> ScoreSetQuerySet:
+        """Score sets whose chunks are all done, so that they can be closed."""
+        unfinished = ["pending", "running", "failed"]
+        return self.scoring().filter(source="run").exclude(chunks__work__in=unfinished)
 
     def with_logits(self) -> ScoreSetQuerySet:
         """Finished score sets that an audit can use: not mere outcomes of generated answers."""
@@ -108,9 +116,13 @@ class ChunkQuerySet(models.QuerySet["Chunk"]):
 class WorkerQuerySet(models.QuerySet["Worker"]):
     """Workers."""
 
-    def listening(self) -> WorkerQuerySet:
+    def alive(self) -> WorkerQuerySet:
         """Workers that gave a sign of life within the last ten seconds."""
         return self.filter(seen_at__gte=Now() - timedelta(seconds=10))
+
+    def listening(self) -> WorkerQuerySet:
+        """Those of them that take work."""
+        return self.alive().filter(trouble="")
 
 
 class AuditQuerySet(models.QuerySet["Audit"]):

@@ -1,26 +1,30 @@
 """Scores on disk: `.npy` shards of logits per score set, with checksums and a manifest.
 
-A shard is written under a temporary name, flushed to the disk and renamed, so that a reader
-sees a whole shard or none. `ShardedLogits` reads them as one (n_items, n_classes) array.
+A reader sees a whole shard or none. `ShardedLogits` reads them as one (n_items, n_classes) array.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from django.conf import settings
 from numpy.typing import NDArray
+
+from audit.score_files import score_files
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 MANIFEST = "manifest.json"
 ROWS_PER_READ = 4096
+BYTES_PER_READ = 1 << 20
+SHARDS_MAPPED = 256
 
 
 class ScoreStoreError(RuntimeError):
@@ -37,29 +41,9 @@ class Shard:
     sha256: str
 
 
-def score_folder(score_set_id: int) -> Path:
-    """Return where a score set's shards lie."""
-    return Path(settings.LABEL_AUDIT_HOME, "scores", str(score_set_id))
-
-
-def write_durably(path: Path, chunks: Iterable[bytes]) -> str:
-    """Write a file so that it is there whole or not at all; return its sha256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    digest = hashlib.sha256()
-    with temporary.open("wb") as file:
-        for chunk in chunks:
-            digest.update(chunk)
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return digest.hexdigest()
+def file_key(score_set_id: int, name: str) -> str:
+    """Return how a file of a score set is called in the store."""
+    return f"{score_set_id}/{name}"
 
 
 def write_shard(
@@ -76,10 +60,15 @@ def write_shard(
         raise ValueError(f"scores are stored as float32 or float16, not {dtype}")
     stop = start + shape[0]
     name = f"{start:09d}-{stop:09d}.{epoch}.npy"
-    digest = write_durably(
-        score_folder(score_set_id) / name, _npy_bytes(rows, shape, np.dtype(dtype))
+    digest = score_files().put(
+        file_key(score_set_id, name), _npy_bytes(rows, shape, np.dtype(dtype))
     )
     return Shard(start, stop, name, digest)
+
+
+def remove_shard(score_set_id: int, shard: Shard) -> None:
+    """Remove a shard that lost its claim before it was committed."""
+    score_files().remove(file_key(score_set_id, shard.name))
 
 
 def _npy_bytes(
@@ -107,28 +96,39 @@ def _npy_header(shape: tuple[int, int], dtype: np.dtype[Any]) -> bytes:
 class ShardedLogits:
     """A score set's shards as one array of shape (n_items, n_classes), sliced by rows.
 
-    Rows are memory-mapped: a slice inside one shard costs no copy.
+    Rows are memory-mapped: a slice inside one shard costs no copy. Only the shards read last stay
+    mapped, for the system allows some 65,000 maps and a large set has more shards.
     """
 
-    def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
-        ordered = sorted(shards, key=lambda shard: shard.start)
+    def __init__(self, score_set_id: int, shards: Sequence[Shard]) -> None:
+        self._score_set_id = score_set_id
+        self._shards = sorted(shards, key=lambda shard: shard.start)
         expected = 0
-        for shard in ordered:
+        for shard in self._shards:
             if shard.start != expected:
-                raise ScoreStoreError(f"{folder}: rows {expected} to {shard.start} are missing")
+                raise ScoreStoreError(
+                    f"score set {score_set_id}: rows {expected} to {shard.start} are missing"
+                )
             expected = shard.stop
-        if not ordered:
-            raise ScoreStoreError(f"{folder}: no shards")
-        try:
-            self._parts = [
-                np.load(folder / shard.name, mmap_mode="r", allow_pickle=False) for shard in ordered
-            ]
-        except (OSError, ValueError) as error:
-            raise ScoreStoreError(f"{folder}: a shard can't be read: {error}") from error
-        self._starts = [shard.start for shard in ordered]
-        self.shape = (expected, int(self._parts[0].shape[1]))
-        self.dtype: np.dtype[Any] = self._parts[0].dtype
+        if not self._shards:
+            raise ScoreStoreError(f"score set {score_set_id}: no shards")
+        self._starts = [shard.start for shard in self._shards]
+        self._part = lru_cache(maxsize=SHARDS_MAPPED)(self._map)
+        first = self._part(0)
+        self.shape = (expected, int(first.shape[1]))
+        self.dtype: np.dtype[Any] = first.dtype
         self.ndim = 2
+
+    def _map(self, index: int) -> NDArray[Any]:
+        shard = self._shards[index]
+        try:
+            path = score_files().locate(file_key(self._score_set_id, shard.name), shard.sha256)
+            part: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ScoreStoreError(
+                f"score set {self._score_set_id}: {shard.name} can't be read: {error}"
+            ) from error
+        return part
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -141,7 +141,7 @@ class ShardedLogits:
         index = bisect_right(self._starts, start) - 1
         while start < stop:
             offset = start - self._starts[index]
-            piece = self._parts[index][offset : offset + stop - start]
+            piece = self._part(index)[offset : offset + stop - start]
             pieces.append(piece)
             start += len(piece)
             index += 1
@@ -149,51 +149,74 @@ class ShardedLogits:
             return pieces[0]
         return np.concatenate(pieces) if pieces else np.empty((0, self.shape[1]), self.dtype)
 
-    def blocks(self, size: int = ROWS_PER_READ) -> Iterator[NDArray[Any]]:
-        """Yield the rows in order, `size` at a time."""
-        for start in range(0, self.shape[0], size):
-            yield self[start : start + size]
 
-    def sha256(self) -> str:
-        """Return the hash of all rows as little-endian numbers: the same for any sharding."""
-        digest = hashlib.sha256(repr((self.shape, self.dtype.str)).encode())
-        for block in self.blocks():
-            digest.update(np.ascontiguousarray(block).tobytes())
-        return digest.hexdigest()
+def check_shards(score_set_id: int, shards: Sequence[Shard]) -> tuple[list[Shard], str]:
+    """Return the shards that are missing or aren't what was written, and the hash of all rows.
+
+    One pass over the bytes. The hash, over the rows as little-endian numbers in item order, is
+    the same for any cut into shards; it is empty where shards are damaged.
+    """
+    damaged = []
+    digest = hashlib.sha256()
+    ordered = sorted(shards, key=lambda shard: shard.start)
+    for place, shard in enumerate(ordered):
+        key = file_key(score_set_id, shard.name)
+        try:
+            path = score_files().locate(key, shard.sha256)
+            with path.open("rb") as file:
+                _, n_columns, dtype = _read_npy_header(file)
+                if place == 0:
+                    digest.update(repr(((ordered[-1].stop, n_columns), dtype)).encode())
+                whole = _hash_file(file, digest)
+        except (OSError, ValueError):
+            whole = ""
+        if whole != shard.sha256:
+            score_files().forget(shard.sha256)
+            damaged.append(shard)
+    return damaged, "" if damaged else digest.hexdigest()
+
+
+def _read_npy_header(file: BinaryIO) -> tuple[int, int, str]:
+    """Return rows, columns and number format; the file then stands at the first row."""
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return shape[0], shape[1], dtype.str
+
+
+def _hash_file(file: BinaryIO, of_rows: Hash) -> str:
+    """Add the rows from here on to `of_rows`; return the sha256 of the whole file."""
+    data_starts = file.tell()
+    file.seek(0)
+    of_file = hashlib.sha256(file.read(data_starts))
+    while block := file.read(BYTES_PER_READ):
+        of_file.update(block)
+        of_rows.update(block)
+    return of_file.hexdigest()
 
 
 def write_manifest(score_set_id: int, shards: Sequence[Shard], facts: dict[str, Any]) -> None:
     """Write what a score set consists of and how it was made."""
     document = {**facts, "format": 1, "shards": [asdict(shard) for shard in shards]}
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
-    write_durably(score_folder(score_set_id) / MANIFEST, [text.encode()])
+    score_files().put(file_key(score_set_id, MANIFEST), [text.encode()])
 
 
 def open_scores(score_set_id: int) -> ShardedLogits:
     """Return a finished score set's logits."""
-    folder = score_folder(score_set_id)
     try:
-        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        path = score_files().locate(file_key(score_set_id, MANIFEST))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ScoreStoreError(f"{folder}: no manifest: {error}") from error
-    return ShardedLogits(folder, [Shard(**shard) for shard in document["shards"]])
-
-
-def verify_shard(score_set_id: int, shard: Shard) -> bool:
-    """Return whether a shard's bytes are the ones that were written."""
-    path = score_folder(score_set_id) / shard.name
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
-    except OSError:
-        return False
+        raise ScoreStoreError(f"score set {score_set_id}: no manifest: {error}") from error
+    return ShardedLogits(score_set_id, [Shard(**shard) for shard in document["shards"]])
 
 
 def remove_orphans(score_set_id: int, keep: set[str]) -> int:
-    """Remove shards of lost epochs and leftovers of killed writers; return how many."""
-    removed = 0
-    for path in score_folder(score_set_id).glob("*"):
-        if path.name != MANIFEST and path.name not in keep:
-            path.unlink(missing_ok=True)
-            removed += 1
-    return removed
+    """Remove shards of lost epochs and leftovers of killed writers; return how many.
+
+    Only once the score set is closed: before, a shard that looks lost may be about to be committed.
+    """
+    orphans = set(score_files().names(score_set_id)) - keep - {MANIFEST}
+    for name in orphans:
+        score_files().remove(file_key(score_set_id, name))
+    return len(orphans)

@@ -11,23 +11,26 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from audit.config.celery import app
-from audit.models import Audit, Chunk, Claimable
-from audit.services import attempts, calibration, chunks, claims
+from audit.models import Audit, Chunk, Claimable, ScoreSet
+from audit.services import attempts, calibration, chunks, claims, closing, workers
 from audit.services.audits import retry_or_fail_audit
 
 logger = logging.getLogger(__name__)
-# Enough wake-ups on their way to keep every worker busy, few enough that a cancelled audit or
-# an urgent one doesn't wait behind thousands.
+# Enough wake-ups on their way to keep every worker busy, few enough that messages of a cancelled
+# audit don't pile up.
 ANNOUNCED_AHEAD = 16
+ANNOUNCED_PER_SLOT = 4
 
 
 @app.task(name="audit.tasks.process_chunk")
 def process_chunk(chunk_id: int, **_: Any) -> None:
     """Score one chunk; whatever goes wrong is recorded on it and tried again or narrowed down."""
+    if _refuse(Chunk, chunk_id):
+        return
     chunk_id = chunks.make_way_for_urgent(chunk_id)
     try:
         chunks.score_chunk(chunk_id)
@@ -47,6 +50,8 @@ def process_chunk(chunk_id: int, **_: Any) -> None:
 @app.task(name="audit.tasks.calibrate_audit")
 def calibrate_audit(audit_id: int, **_: Any) -> None:
     """Calibrate and flag one audit; an attempt that raises is recorded and tried again."""
+    if _refuse(Audit, audit_id):
+        return
     try:
         calibration.calibrate_audit(audit_id)
     except Exception as error:
@@ -58,24 +63,59 @@ def calibrate_audit(audit_id: int, **_: Any) -> None:
             retry_or_fail_audit(audit, f"{type(error).__name__}: {error}")
 
 
+@app.task(name="audit.tasks.close_scores")
+def close_scores(score_set_id: int, **_: Any) -> None:
+    """Close a score set whose chunks are all done."""
+    if not _refuse(ScoreSet, score_set_id):
+        closing.finish_scores(score_set_id)
+
+
+def _refuse(kind: type[Claimable], pk: int) -> bool:
+    """Leave work to others if this worker is of another version than the installation."""
+    refusal = workers.version_refusal()
+    if refusal:
+        logger.warning("%s %s left alone: %s", kind.__name__, pk, refusal)
+        pending = kind._default_manager.filter(pk=pk, work=Claimable.Work.PENDING)
+        pending.update(announced_at=None)
+    return bool(refusal)
+
+
 def announce_work() -> int:
     """Send wake-ups for pending work that has none on its way; return how many."""
-    due = _due()
-    room = ANNOUNCED_AHEAD - Chunk.objects.announced().count()
-    waiting = Chunk.objects.pending().filter(due).in_order()
-    sent = 0
-    for pk in list(waiting.values_list("pk", flat=True)[: max(room, 0)]):
-        if Chunk.objects.pending().filter(due, pk=pk).update(announced_at=Now()):
-            process_chunk.delay(pk)
-            sent += 1
-    calibrating = Audit.objects.filter(
-        due, state=Audit.State.CALIBRATING, work=Claimable.Work.PENDING
+    ahead = max(ANNOUNCED_AHEAD, ANNOUNCED_PER_SLOT * workers.count_slots())
+    room = max(ahead - Chunk.objects.announced().count(), 0)
+    calibrating = Audit.objects.filter(state=Audit.State.CALIBRATING, work=Claimable.Work.PENDING)
+    complete = ScoreSet.objects.complete().filter(work=Claimable.Work.PENDING)
+    return (
+        _announce_chunks(room)
+        + announce(close_scores, complete)
+        + announce(calibrate_audit, calibrating)
     )
-    for pk in list(calibrating.values_list("pk", flat=True)):
-        if calibrating.filter(pk=pk).update(announced_at=Now()):
-            calibrate_audit.delay(pk)
-            sent += 1
-    return sent
+
+
+def announce(task: Any, waiting: QuerySet[Any]) -> int:
+    """Wake `task` for each of the waiting rows that has no wake-up on its way; return how many."""
+    due = waiting.filter(_due())
+    taken = [pk for pk in due.values_list("pk", flat=True) if _take(due, pk)]
+    for pk in taken:
+        task.delay(pk)
+    return len(taken)
+
+
+def _announce_chunks(room: int) -> int:
+    due = Chunk.objects.pending().filter(_due())
+    taken = [chunk for chunk in due.in_order()[:room] if _take(due, chunk.pk)]
+    for chunk in taken:
+        # A part of a chunk that never ended is given less time; loading the expert takes some.
+        share = max(chunk.n_items / settings.CHUNK_ITEMS, 0.25)
+        seconds = round(settings.CHUNK_SECONDS * share)
+        process_chunk.apply_async((chunk.pk,), time_limit=seconds)
+    return len(taken)
+
+
+def _take(due: QuerySet[Any], pk: int) -> bool:
+    """Note that a row is announced; of several engines one does, unless it is claimed by now."""
+    return due.filter(pk=pk).update(announced_at=Now()) == 1
 
 
 def _due() -> Q:

@@ -10,12 +10,18 @@ A test that needs threads asks for `django_db(transaction=True)` and starts them
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
+from urllib.request import Request, urlopen
 
 import pytest
 from django.conf import settings
@@ -85,3 +91,33 @@ def in_threads(
 
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(run, given))
+
+
+@contextmanager
+def object_store_server(bucket: str) -> Iterator[dict[str, str]]:
+    """Run an S3 server with one bucket; yield the environment that finds it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing-secret",
+    }
+    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            address = f"{environment['AWS_ENDPOINT_URL']}/{bucket}"
+            try:
+                with urlopen(Request(address, method="PUT"), timeout=5):  # noqa: S310 - loopback
+                    break
+            except OSError:
+                assert time.monotonic() < deadline, "the object store server never answered"
+                time.sleep(0.1)
+        yield environment
+    finally:
+        server.terminate()
+        server.wait(timeout=20)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_before_create_process
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "audit.config.settings")
 
 from django.conf import settings
 
+logger = logging.getLogger(__name__)
 EXPERTS_QUEUE = "experts"
 DEFAULT_QUEUE = "default"
 
@@ -60,11 +64,24 @@ app.conf.update(
     task_default_queue=DEFAULT_QUEUE,
     task_routes={"audit.tasks.process_chunk": {"queue": EXPERTS_QUEUE}},
     task_publish_retry=False,
-    task_time_limit=1800,
     worker_prefetch_multiplier=1,
     worker_max_tasks_per_child=1000,
-    worker_cancel_long_running_tasks_on_connection_loss=True,
+    # A broker that is away for a moment costs no work: whoever has a chunk goes on, and a message
+    # that comes again finds it claimed.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
 )
 app.autodiscover_tasks(["audit", "reviews"])
+
+
+@worker_before_create_process.connect
+def refuse_to_fork_torch(**_: Any) -> None:
+    """End a worker that has loaded torch: what it forks would hang at the first operation.
+
+    Experts are loaded in the pool's processes; nothing else may import torch. That this process
+    is started again, and again, is better than chunks that never end.
+    """
+    if "torch" in sys.modules:
+        logger.critical("torch is loaded in the worker's parent process: not forking")
+        os._exit(os.EX_SOFTWARE)

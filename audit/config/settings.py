@@ -169,12 +169,21 @@ BROKER_FOLDER = LABEL_AUDIT_HOME / "broker"
 CHUNK_ITEMS = read_number(
     os.environ, "LABEL_AUDIT_CHUNK_ITEMS", default=256, minimum=1, maximum=100_000
 )
+# A chunk that takes longer is stopped, and tried again or narrowed down.
+CHUNK_SECONDS = read_number(
+    os.environ, "LABEL_AUDIT_CHUNK_SECONDS", default=1800, minimum=30, maximum=86_400
+)
 # A worker that hasn't renewed its claim for this long is taken for dead.
 CLAIM_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_CLAIM_SECONDS", default=30, minimum=2, maximum=3600
 )
 RECONCILE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_RECONCILE_SECONDS", default=5, minimum=1, maximum=600
+)
+# Where scores lie: a folder, or a bucket that workers on several machines share.
+SCORE_STORE = os.environ.get("LABEL_AUDIT_SCORE_STORE", "").strip()
+SCORE_CACHE_BYTES = 10**9 * read_number(
+    os.environ, "LABEL_AUDIT_SCORE_CACHE_GB", default=50, minimum=1, maximum=1_000_000
 )
 # What the engine's parent calls again and again: wake-ups, and repairs after crashes.
 LABEL_AUDIT_ANNOUNCERS = ["audit.tasks.announce_work", "reviews.tasks.announce_releases"]

@@ -4,7 +4,8 @@ from audit.models.audits import Audit, AuditExpert, Flag
 from audit.models.claims import Claimable
 from audit.models.datasets import Dataset, DatasetClass, Item
 from audit.models.projects import Membership, Project, Role
-from audit.models.scores import Chunk, ScoreSet, UnscorableItem, Worker
+from audit.models.scores import Chunk, ScoreSet, UnscorableItem
+from audit.models.workers import Installation, Worker
 
 __all__ = [
     "Audit",
@@ -14,6 +15,7 @@ __all__ = [
     "Dataset",
     "DatasetClass",
     "Flag",
+    "Installation",
     "Item",
     "Membership",
     "Project",

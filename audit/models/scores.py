@@ -6,11 +6,14 @@ from django.db import models
 
 from audit.models.claims import Claimable
 from audit.models.datasets import Dataset, Item
-from audit.querysets import ChunkQuerySet, ScoreSetQuerySet, WorkerQuerySet
+from audit.querysets import ChunkQuerySet, ScoreSetQuerySet
 
 
-class ScoreSet(models.Model):
-    """One expert's logits for every item of one data set, made once and shared by all audits."""
+class ScoreSet(Claimable):
+    """One expert's logits for every item of one data set, made once and shared by all audits.
+
+    What is claimed is the closing, once all chunks are done.
+    """
 
     class Source(models.TextChoices):
         """Where the scores come from."""
@@ -36,7 +39,6 @@ class ScoreSet(models.Model):
         default=dict, blank=True, help_text="The expert's identity: weights, transform, versions."
     )
     sha256 = models.CharField(max_length=64, blank=True)
-    error = models.TextField(blank=True)
     is_urgent = models.BooleanField(
         default=False, help_text="Its chunks come before all others, as an audit asked."
     )
@@ -44,7 +46,6 @@ class ScoreSet(models.Model):
         default=0, help_text="Attempts at its chunks that failed since it was planned or resumed."
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = ScoreSetQuerySet.as_manager()
 
@@ -121,17 +122,3 @@ class UnscorableItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.item}: {self.code}"
-
-
-class Worker(models.Model):
-    """A worker's sign of life, so that pages can say whether anybody is listening."""
-
-    name = models.CharField(max_length=120, unique=True)
-    version = models.CharField(max_length=20)
-    started_at = models.DateTimeField()
-    seen_at = models.DateTimeField()
-
-    objects = WorkerQuerySet.as_manager()
-
-    def __str__(self) -> str:
-        return self.name

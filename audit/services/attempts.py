@@ -10,7 +10,8 @@ from audit import score_store
 from audit.models import Chunk, Claimable, ScoreSet, UnscorableItem
 from audit.redaction import clean_error
 from audit.services import claims
-from audit.services.scores import fail_scores, finish_scores
+from audit.services.closing import finish_scores
+from audit.services.scores import fail_scores
 
 # So many failures without one finished chunk: it isn't the items.
 FAILURES_TO_BLAME_THE_EXPERT = 8
@@ -94,4 +95,4 @@ def _give_up_item(chunk: Chunk, code: str, reason: str) -> None:
                 [UnscorableItem(score_set=score_set, item=item, code=code, detail=reason)],
                 ignore_conflicts=True,
             )
-    finish_scores(score_set)
+    finish_scores(score_set.pk)

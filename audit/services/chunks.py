@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from audit import score_store
 from audit.models import Chunk, Item, ScoreSet, UnscorableItem
 from audit.services import claims
+from audit.services.closing import finish_scores
 from audit.services.inputs import prepare_inputs
-from audit.services.scores import check_kind, fail_scores, finish_scores, models_folder
+from audit.services.scores import check_kind, fail_scores, models_folder
 from scoring.experts.base import (
     Expert,
     ExpertRefused,
@@ -27,6 +28,9 @@ from scoring.experts.base import (
 from scoring.experts.registry import load_expert
 
 logger = logging.getLogger(__name__)
+# Closing reads all shards. What takes longer than a moment is left to the default queue, so that
+# no device waits for it.
+CLOSE_AT_ONCE_BYTES = 1 << 26
 
 
 @lru_cache(maxsize=2)
@@ -77,9 +81,11 @@ def score_chunk(chunk_id: int) -> bool:
     with transaction.atomic():
         if not claims.commit(chunk, epoch, shard=shard.name, shard_sha256=shard.sha256):
             logger.warning("chunk %s: claim lost, result discarded", chunk.pk)
+            score_store.remove_shard(score_set.pk, shard)
             return False
         UnscorableItem.objects.bulk_create(unscorable, ignore_conflicts=True)
-    finish_scores(score_set)
+    if logits.nbytes / len(items) * score_set.dataset.n_items <= CLOSE_AT_ONCE_BYTES:
+        finish_scores(score_set.pk)
     return True
 
 

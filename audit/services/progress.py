@@ -81,6 +81,19 @@ def _recent_rate(score_set: ScoreSet) -> float | None:
     return span["items"] / seconds if seconds > 0 else None
 
 
-def nobody_listens() -> bool:
-    """Whether no worker has given a sign of life for ten seconds."""
-    return not Worker.objects.listening().exists()
+@dataclass(frozen=True, slots=True)
+class EngineTrouble:
+    """Why nothing moves: no worker at all, or workers that take no work, each with its reason."""
+
+    workers: tuple[Worker, ...]
+
+    @property
+    def is_outdated(self) -> bool:
+        return any(worker.trouble.startswith("version_mismatch") for worker in self.workers)
+
+
+def engine_trouble() -> EngineTrouble | None:
+    """Return why nobody takes work, None if somebody does."""
+    if Worker.objects.listening().exists():
+        return None
+    return EngineTrouble(tuple(Worker.objects.alive().order_by("name")))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from audit import score_store
 from audit.models import Chunk, Claimable, Dataset, Item, ScoreSet, UnscorableItem
 from audit.redaction import clean_error
-from audit.score_store import Shard, ShardedLogits
+from audit.services import claims
+from audit.services.closing import close_score_set
 from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.registry import parse_expert
 
@@ -40,6 +41,8 @@ def request_scores(dataset: Dataset, expert: str) -> ScoreSet:
     if score_set is None:
         return _plan(dataset, expert)
     check_classes_known(score_set)
+    if score_set.source != ScoreSet.Source.RUN and not score_set.is_ready:
+        raise ScoresRefusedError(f"{score_set}: the import isn't finished, or was interrupted")
     if score_set.source == ScoreSet.Source.RUN:
         resume_scores(score_set)
         score_set.refresh_from_db()
@@ -107,7 +110,12 @@ def resume_scores(score_set: ScoreSet) -> bool:
     """Take up a failed or cancelled score set again; finished chunks stay finished."""
     stopped = [ScoreSet.State.FAILED, ScoreSet.State.CANCELLED]
     resumed = ScoreSet.objects.filter(pk=score_set.pk, state__in=stopped).update(
-        state=ScoreSet.State.SCORING, error="", failures=0
+        state=ScoreSet.State.SCORING,
+        work=Claimable.Work.PENDING,
+        attempts=0,
+        announced_at=None,
+        error="",
+        failures=0,
     )
     if resumed:
         score_set.chunks.filter(work=Claimable.Work.FAILED).update(
@@ -120,54 +128,6 @@ def fail_scores(score_set_id: int, reason: str) -> None:
     """Stop a score set for good, with the reason."""
     ScoreSet.objects.scoring().filter(pk=score_set_id).update(
         state=ScoreSet.State.FAILED, error=clean_error(reason), finished_at=Now()
-    )
-
-
-def finish_scores(score_set: ScoreSet) -> bool:
-    """Close a score set whose chunks are all done: manifest, hash, leftovers removed.
-
-    A shard whose bytes changed on the disk is scored again instead. Safe to call twice.
-    """
-    if not ScoreSet.objects.scoring().filter(pk=score_set.pk).exists():
-        return False
-    if score_set.chunks.unfinished().exists():
-        return False
-    shards = [
-        Shard(chunk.start, chunk.stop, chunk.shard, chunk.shard_sha256)
-        for chunk in score_set.chunks.order_by("start")
-    ]
-    damaged = [shard for shard in shards if not score_store.verify_shard(score_set.pk, shard)]
-    if damaged:
-        score_set.chunks.filter(start__in=[shard.start for shard in damaged]).update(
-            work=Claimable.Work.PENDING, announced_at=None, shard="", shard_sha256=""
-        )
-        return False
-    score_store.remove_orphans(score_set.pk, {shard.name for shard in shards})
-    return close_score_set(score_set, shards)
-
-
-def close_score_set(score_set: ScoreSet, shards: list[Shard]) -> bool:
-    """Write the manifest of complete shards and mark the score set ready."""
-    logits = ShardedLogits(score_store.score_folder(score_set.pk), shards)
-    sha256 = logits.sha256()
-    score_store.write_manifest(
-        score_set.pk,
-        shards,
-        {
-            "dataset": score_set.dataset.slug,
-            "dataset_sha256": score_set.dataset.sha256,
-            "expert": score_set.expert,
-            "source": score_set.source,
-            "parameters": score_set.parameters,
-            "card": score_set.card,
-            "n_items": logits.shape[0],
-            "n_classes": logits.shape[1],
-            "sha256": sha256,
-        },
-    )
-    closed = ScoreSet.objects.scoring().filter(pk=score_set.pk)
-    return (
-        closed.update(state=ScoreSet.State.READY, sha256=sha256, finished_at=Now(), error="") == 1
     )
 
 
@@ -187,42 +147,58 @@ def store_scores(
     Rows of quarantined items are overwritten with NaN: they take part in nothing. ``n_columns``
     is the number of classes unless the scores are of another kind, named in ``parameters``.
     """
-    if ScoreSet.objects.filter(dataset=dataset, expert=expert).exists():
-        raise ScoresRefusedError(f"{dataset} has scores of {expert!r} already")
-    quarantined = np.zeros(dataset.n_items, dtype=bool)
-    positions = dataset.items.exclude(quarantine_code="").values_list("position", flat=True)
-    quarantined[list(positions)] = True
-    with transaction.atomic():
-        score_set = ScoreSet.objects.create(
-            dataset=dataset,
-            expert=expert,
-            source=source,
-            parameters=dict(parameters or {}),
-            card=dict(card or {}),
-        )
-        shard = score_store.write_shard(
-            score_set.pk,
-            0,
-            _blank(rows, quarantined),
-            (dataset.n_items, dataset.n_classes if n_columns is None else n_columns),
-            dtype=dtype,
-        )
-        close_score_set(score_set, [shard])
+    score_set = _reserve(dataset, expert, source)
+    epoch = claims.claim(score_set)
+    if epoch is None:
+        raise ScoresRefusedError(f"{dataset} is being given scores of {expert!r} just now")
+    score_set.parameters, score_set.card = dict(parameters or {}), dict(card or {})
+    score_set.save(update_fields=["parameters", "card"])
+    shape = (dataset.n_items, dataset.n_classes if n_columns is None else n_columns)
+    quarantined = dataset.items.quarantined().order_by("position")
+    positions = np.array(quarantined.values_list("position", flat=True), dtype=np.int64)
+    try:
+        with claims.heartbeat(score_set, epoch):
+            shard = score_store.write_shard(
+                score_set.pk, 0, _blank(rows, positions), shape, dtype=dtype, epoch=epoch
+            )
+            _, sha256 = score_store.check_shards(score_set.pk, [shard])
+            closed = close_score_set(score_set, epoch, [shard], sha256)
+    except BaseException:
+        # All or nothing: a refused or interrupted import leaves no trace.
+        score_store.remove_orphans(score_set.pk, set())
+        score_set.delete()
+        raise
+    if not closed:
+        raise ScoresRefusedError(f"{dataset} was given scores of {expert!r} by somebody else")
     score_set.refresh_from_db()
     return score_set
 
 
-def _blank(rows: Iterable[NDArray[Any]], quarantined: NDArray[np.bool_]) -> Iterable[NDArray[Any]]:
+def _reserve(dataset: Dataset, expert: str, source: ScoreSet.Source) -> ScoreSet:
+    """Return a new, empty score set, or the one that an import left behind when it was killed."""
+    score_set, is_new = ScoreSet.objects.get_or_create(
+        dataset=dataset, expert=expert, defaults={"source": source}
+    )
+    if not is_new:
+        unfinished = ScoreSet.objects.scoring().filter(pk=score_set.pk, source=source)
+        if source == ScoreSet.Source.RUN or not unfinished.exists():
+            raise ScoresRefusedError(f"{dataset} has scores of {expert!r} already")
+        for left_behind in claims.abandoned(unfinished):
+            claims.put_back(left_behind, left_behind.epoch, "the import was interrupted")
+    return score_set
+
+
+def _blank(rows: Iterable[NDArray[Any]], quarantined: NDArray[np.int64]) -> Iterable[NDArray[Any]]:
     start = 0
     for block in rows:
-        hidden = quarantined[start : start + len(block)]
-        start += len(block)
-        if hidden.any():
-            blanked = np.array(block)
-            blanked[hidden] = np.nan
-            yield blanked
-        else:
+        low, high = np.searchsorted(quarantined, [start, start + len(block)])
+        if low == high:
             yield block
+        else:
+            blanked = np.array(block)
+            blanked[quarantined[low:high] - start] = np.nan
+            yield blanked
+        start += len(block)
 
 
 def combine_folds(

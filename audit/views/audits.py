@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from audit.forms import NewAuditForm
 from audit.methods import CALIBRATED_ENSEMBLE, RANKINGS, order_methods
-from audit.models import Audit, Project, Role, UnscorableItem, Worker
+from audit.models import Audit, Project, Role, UnscorableItem
 from audit.services.audits import (
     AuditRefusedError,
     cancel_audit,
@@ -22,7 +22,7 @@ from audit.services.audits import (
     set_urgent,
     start_audit,
 )
-from audit.services.progress import expert_progress
+from audit.services.progress import engine_trouble, expert_progress
 from audit.views.access import find_audit
 
 REASONS_SHOWN = 200
@@ -163,7 +163,7 @@ def _progress_context(audit: Audit) -> dict[str, Any]:
         "audit": audit,
         "experts": experts,
         "stages": _stages(audit, is_scored=is_scored),
-        "nobody_listens": audit.is_under_way and not Worker.objects.listening().exists(),
+        "trouble": engine_trouble() if audit.is_under_way else None,
     }
 
 

@@ -12,7 +12,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRefresh
 
-from audit.models import Audit, AuditExpert, Chunk, Claimable, Dataset, Membership, Role, Worker
+from audit.models import Audit, AuditExpert, Chunk, Claimable, Dataset, Membership, Role
+from audit.services.progress import engine_trouble
 from reviews.models import ReviewSlot, Sample
 
 SHOWN = 10
@@ -127,8 +128,7 @@ def _running_context(user: User) -> dict[str, Any]:
         n_items, parts = audit.dataset.n_items, scored.get(audit.pk, [])
         n_done = sum(n_items if part is None else part for part in parts)
         running.append(RunningAudit(audit, n_done, n_items * len(parts)))
-    silent = bool(running) and not Worker.objects.listening().exists()
-    return {"running": running, "nobody_listens": silent}
+    return {"running": running, "trouble": engine_trouble() if running else None}
 
 
 def _scored_items(audits: QuerySet[Audit]) -> dict[int, list[int | None]]:

@@ -14,7 +14,8 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from audit.models import Audit, Claimable, Item, Role, Worker
+from audit.models import Audit, Claimable, Item, Role
+from audit.services.progress import engine_trouble
 from audit.views.access import find_audit
 from reviews.decisions import Action, Decision, StandingVote, decide_all, load_votes
 from reviews.forms import ReleaseForm
@@ -130,7 +131,7 @@ def _list_context(audit: Audit) -> dict[str, Any]:
         "audit": audit,
         "builds": builds,
         "is_building": is_building,
-        "nobody_listens": is_building and not Worker.objects.listening().exists(),
+        "trouble": engine_trouble() if is_building else None,
     }
 
 

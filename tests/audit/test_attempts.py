@@ -10,6 +10,7 @@ from audit.models import Chunk, Claimable, Item, ScoreSet, UnscorableItem
 from audit.score_store import open_scores
 from audit.services import attempts, audits, chunks, claims
 from audit.services.scores import request_scores
+from tests.audit.test_chunks import catch_wake_ups
 from tests.factories import make_dataset
 
 pytestmark = pytest.mark.django_db
@@ -132,8 +133,7 @@ def test_chunks_that_failed_wait_for_those_that_did_not(monkeypatch):
 
 
 def test_chunks_of_an_urgent_audit_come_first_and_displaced_ones_are_announced_anew(monkeypatch):
-    sent: list[int] = []
-    monkeypatch.setattr(tasks.process_chunk, "delay", sent.append)
+    sent = catch_wake_ups(monkeypatch)
     early = audits.start_audit(make_dataset(n_items=5), ["stub:3-1", "stub:3-2"])
     late = audits.start_audit(make_dataset(n_items=5), ["stub:3-1", "stub:3-2"])
     audits.set_urgent(late, is_urgent=True)

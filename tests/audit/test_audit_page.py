@@ -91,6 +91,31 @@ def test_the_page_says_when_no_worker_is_listening(client, dataset, maintainer):
     assert warning in client.get(address(audit, "audit_progress")).content.decode()
 
 
+def test_the_page_says_why_workers_take_no_work(client, dataset, maintainer):
+    audit = make_running_audit(dataset)
+    listen()
+    Worker.objects.update(trouble="version_mismatch: this worker is version 0, the installation 1")
+    page = client.get(address(audit)).content.decode()
+    assert "host:1</bdi>" in page
+    assert "version_mismatch: this worker is version 0" in page
+    assert "Install the same version everywhere" in page
+    assert "No worker is listening" not in page
+    Worker.objects.update(trouble="Error 111 connecting to broker")
+    page = client.get(address(audit, "audit_progress")).content.decode()
+    assert "Error 111 connecting to broker" in page
+    assert "They go on by themselves" in page
+
+
+def test_a_maintainer_puts_an_audit_first_and_back_in_turn(client, dataset, maintainer):
+    audit = make_running_audit(dataset)
+    assert "Score first" in client.get(address(audit)).content.decode()
+    client.post(address(audit, "audit_urgent"), {"urgent": "yes"})
+    assert set(audit.score_sets.values_list("is_urgent", flat=True)) == {True}
+    assert "Back in turn" in client.get(address(audit)).content.decode()
+    client.post(address(audit, "audit_urgent"), {"urgent": "no"})
+    assert set(audit.score_sets.values_list("is_urgent", flat=True)) == {False}
+
+
 def test_a_finished_audit_misses_no_worker(client, dataset, maintainer):
     assert "No worker" not in client.get(address(make_ready_audit(dataset))).content.decode()
 
@@ -163,7 +188,7 @@ def test_annotators_and_foreign_maintainers_find_nothing(client, dataset, page):
     assert client.get(address(audit, page))["Location"].startswith(reverse("login"))
 
 
-@pytest.mark.parametrize("page", ["audit_cancel", "audit_resume"])
+@pytest.mark.parametrize("page", ["audit_cancel", "audit_resume", "audit_urgent"])
 def test_annotators_and_foreign_maintainers_change_nothing(client, dataset, page):
     audit = make_running_audit(dataset)
     for user in (

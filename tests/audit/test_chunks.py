@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from audit import tasks
 from audit.models import Chunk, Claimable, ScoreSet, UnscorableItem
-from audit.score_store import open_scores, score_folder
+from audit.score_files import score_files
+from audit.score_store import file_key, open_scores
 from audit.services import chunks
 from audit.services.reconcile import reconcile
 from audit.services.scores import ScoresRefusedError, request_scores
@@ -34,6 +35,15 @@ def run_all(score_set: ScoreSet, limit: int = 200) -> None:
             break
         tasks.process_chunk(pending.pk)
     score_set.refresh_from_db()
+
+
+def catch_wake_ups(monkeypatch) -> list[int]:
+    """Return the list that chunks' wake-ups go to instead of the broker."""
+    sent: list[int] = []
+    monkeypatch.setattr(
+        tasks.process_chunk, "apply_async", lambda arguments, **_: sent.append(arguments[0])
+    )
+    return sent
 
 
 def test_all_chunks_together_score_every_item_in_order():
@@ -106,7 +116,7 @@ def test_f32_a_shard_damaged_on_the_disk_is_scored_again():
     first, second = score_set.chunks.all()
     assert chunks.score_chunk(first.pk)
     first.refresh_from_db()
-    path = score_folder(score_set.pk) / first.shard
+    path = score_files().locate(file_key(score_set.pk, first.shard))
     path.write_bytes(path.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
     assert chunks.score_chunk(second.pk)
     score_set.refresh_from_db()
@@ -129,8 +139,7 @@ def test_f35_a_chunk_of_a_silent_worker_is_taken_over():
 
 
 def test_only_a_few_wake_ups_are_on_their_way_at_a_time(monkeypatch):
-    sent: list[int] = []
-    monkeypatch.setattr(tasks.process_chunk, "delay", sent.append)
+    sent = catch_wake_ups(monkeypatch)
     dataset = make_dataset(n_items=100)
     request_scores(dataset, "stub:3")
     assert tasks.announce_work() == tasks.ANNOUNCED_AHEAD
@@ -141,8 +150,7 @@ def test_only_a_few_wake_ups_are_on_their_way_at_a_time(monkeypatch):
 
 
 def test_a_lost_wake_up_is_sent_again(monkeypatch, settings):
-    sent: list[int] = []
-    monkeypatch.setattr(tasks.process_chunk, "delay", sent.append)
+    sent = catch_wake_ups(monkeypatch)
     request_scores(make_dataset(n_items=4), "stub:3")
     tasks.announce_work()
     long_ago = Now() - timedelta(seconds=2 * settings.CLAIM_SECONDS + 1)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import score_store
+from audit.score_files import score_files
 from audit.score_store import ScoreStoreError, ShardedLogits
 
 
@@ -21,7 +22,7 @@ def write(start: int, rows: np.ndarray, **options) -> score_store.Shard:
 def test_numpy_reads_what_was_written(dtype):
     rows = np.arange(12, dtype=dtype).reshape(4, 3)
     shard = write(0, rows, dtype=dtype)
-    stored = np.load(score_store.score_folder(1) / shard.name, allow_pickle=False)
+    stored = np.load(score_files().locate(f"1/{shard.name}"), allow_pickle=False)
     assert stored.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(stored, rows)
 
@@ -30,7 +31,7 @@ def test_shards_read_as_one_array_whatever_slice_is_asked_for():
     whole = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     cuts = [0, 7, 8, 31, 50]
     shards = [write(start, whole[start:stop]) for start, stop in pairwise(cuts)]
-    matrix = ShardedLogits(score_store.score_folder(1), shards)
+    matrix = ShardedLogits(1, shards)
     assert matrix.shape == whole.shape
 
     @given(st.integers(0, 60), st.integers(0, 60))
@@ -42,30 +43,32 @@ def test_shards_read_as_one_array_whatever_slice_is_asked_for():
 
 def test_the_hash_does_not_depend_on_the_sharding():
     whole = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    folder = score_store.score_folder(1)
-    one = ShardedLogits(folder, [write(0, whole)]).sha256()
-    two = ShardedLogits(folder, [write(0, whole[:9]), write(9, whole[9:])]).sha256()
+    none, one = score_store.check_shards(1, [write(0, whole)])
+    _, two = score_store.check_shards(1, [write(9, whole[9:]), write(0, whole[:9])])
     changed = whole.copy()
     changed[13, 1] += 1
+    assert none == []
     assert one == two
-    assert ShardedLogits(folder, [write(0, changed, epoch=1)]).sha256() != one
+    assert score_store.check_shards(1, [write(0, changed, epoch=1)])[1] != one
 
 
 def test_missing_rows_are_refused():
     first, third = np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)
     shards = [write(0, first), write(4, third)]
     with pytest.raises(ScoreStoreError, match="rows 2 to 4 are missing"):
-        ShardedLogits(score_store.score_folder(1), shards)
+        ShardedLogits(1, shards)
 
 
 def test_one_flipped_bit_is_noticed():
-    shard = write(0, np.zeros((4, 3), np.float32))
-    path = score_store.score_folder(1) / shard.name
-    assert score_store.verify_shard(1, shard)
+    shard, other = write(0, np.zeros((4, 3), np.float32)), write(4, np.ones((4, 3), np.float32))
+    path = score_files().locate(f"1/{shard.name}")
+    assert score_store.check_shards(1, [shard, other])[0] == []
     damaged = bytearray(path.read_bytes())
     damaged[-1] ^= 1
     path.write_bytes(bytes(damaged))
-    assert not score_store.verify_shard(1, shard)
+    assert score_store.check_shards(1, [shard, other]) == ([shard], "")
+    path.unlink()
+    assert score_store.check_shards(1, [shard, other]) == ([shard], "")
 
 
 def test_a_writer_that_fails_leaves_no_shard_behind():
@@ -75,7 +78,7 @@ def test_a_writer_that_fails_leaves_no_shard_behind():
 
     with pytest.raises(OSError, match="disk full"):
         score_store.write_shard(1, 0, rows(), (4, 3))
-    assert not list(score_store.score_folder(1).glob("*.npy"))
+    assert score_files().names(1) == []
 
 
 def test_too_few_rows_are_refused():
@@ -87,4 +90,4 @@ def test_leftovers_of_lost_epochs_are_removed():
     kept = write(0, np.zeros((2, 3), np.float32), epoch=2)
     write(0, np.zeros((2, 3), np.float32), epoch=1)
     assert score_store.remove_orphans(1, {kept.name}) == 1
-    assert [path.name for path in score_store.score_folder(1).iterdir()] == [kept.name]
+    assert score_files().names(1) == [kept.name]

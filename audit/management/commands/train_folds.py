@@ -12,10 +12,10 @@ import numpy as np
 from django.core.management.base import CommandError, CommandParser
 from django.utils.text import slugify
 
+from audit.durable_files import write_durably
 from audit.images import UnusableImage, open_rgb
 from audit.management.base import AuditCommand, find_dataset
 from audit.models import Dataset, Item
-from audit.score_store import write_durably
 from audit.services.scores import models_folder
 from scoring.experts.base import UnknownExpertError
 

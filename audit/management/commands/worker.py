@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -16,17 +17,22 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from audit.config.celery import DEFAULT_QUEUE, EXPERTS_QUEUE
+from audit.devices import VISIBLE, choose_devices
 from audit.processes import Child, keep_running
-from audit.services.reconcile import forget_announcements, sign_in, sign_out
+from audit.services import workers
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.25
 SIGN_SECONDS = 2.0
+# The same trouble is logged once in so many seconds.
+REPEAT_SECONDS = 30.0
 
 
-def celery_child(queue: str, concurrency: int) -> Child:
+def celery_child(
+    queue: str, concurrency: int = 1, *, place: str = "", environment: dict[str, str] | None = None
+) -> Child:
     """Return a Celery worker on one queue. Prefork: the pool with time limits and clean kills."""
-    name = f"{queue}-{os.getpid()}"
+    name = f"{queue}{place}-{os.getpid()}"
     return Child(
         name=name,
         command=[
@@ -35,9 +41,29 @@ def celery_child(queue: str, concurrency: int) -> Child:
             "--hostname", f"{name}@%h", "--loglevel", "WARNING",
             "--without-gossip", "--without-mingle", "--without-heartbeat",
         ],
-        # Containers and newcomers run as root; what a task may do is bounded by JSON ids anyway.
-        environment={"PYTHONWARNINGS": "ignore:You're running the worker with superuser"},
+        environment={
+            # Containers and newcomers run as root; JSON ids bound what a task may do anyway.
+            "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
+            **(environment or {}),
+        },
     )  # fmt: skip
+
+
+def expert_children(gpus: Sequence[str], concurrency: int) -> list[Child]:
+    """Return one Celery worker per GPU, which sees no other, or one for all."""
+    if gpus:
+        return [
+            celery_child(
+                EXPERTS_QUEUE, concurrency, place=f"-gpu{place}", environment={VISIBLE: gpu}
+            )
+            for place, gpu in enumerate(gpus)
+        ]
+    environment = {}
+    if concurrency > 1:
+        # Each process starting a thread per core would have them wait for each other.
+        threads = max((os.cpu_count() or 1) // concurrency, 1)
+        environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
+    return [celery_child(EXPERTS_QUEUE, concurrency, environment=environment)]
 
 
 class Engine:
@@ -47,35 +73,71 @@ class Engine:
     its Celery children and starts them again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, children: Sequence[Child], devices: str, slots: int) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._children = children
+        self._devices, self._slots = devices, slots
         self._announcers = [import_string(path) for path in settings.LABEL_AUDIT_ANNOUNCERS]
         self._reconcilers = [import_string(path) for path in settings.LABEL_AUDIT_RECONCILERS]
-        self._next_sign = self._next_reconcile = 0.0
+        self._next_sign = self._next_reconcile = self._log_again_at = 0.0
+        self._forgets = True
+        self._trouble = self._refusal = ""
+
+    def forget_announcements(self) -> None:
+        """Announce anew, at the next tick, what children that ended may have taken with them."""
+        self._forgets = True
 
     def tick(self) -> bool:
         """Do what is due; a database or broker that is away is waited for."""
         close_old_connections()
-        now = time.monotonic()
         try:
-            if now >= self._next_sign:
-                sign_in(self.name, settings.LABEL_AUDIT_VERSION)
-                self._next_sign = now + SIGN_SECONDS
-            if now >= self._next_reconcile:
-                for reconcile in self._reconcilers:
-                    reconcile()
-                self._next_reconcile = now + settings.RECONCILE_SECONDS
-            for announce in self._announcers:
-                announce()
+            refusal = self._sign()
+            if not refusal:
+                self._work()
+            self._note(refusal)
         except (DatabaseError, OperationalError, OSError) as error:
-            logger.warning("the engine waits: %s", error)
+            # Some of what was just announced may never have been sent.
+            self._forgets = True
+            self._note(str(error))
             time.sleep(1)
         return True
+
+    def _sign(self) -> str:
+        """Give a sign of life now and then; return why no work may be done, if so."""
+        if time.monotonic() >= self._next_sign:
+            self._refusal = workers.version_refusal()
+            for child in self._children:
+                child.is_wanted = not self._refusal
+            trouble = self._refusal or self._trouble
+            workers.sign_in(self.name, devices=self._devices, slots=self._slots, trouble=trouble)
+            self._next_sign = time.monotonic() + SIGN_SECONDS
+        return self._refusal
+
+    def _work(self) -> None:
+        if self._forgets:
+            workers.forget_announcements()
+            self._forgets = False
+        if time.monotonic() >= self._next_reconcile:
+            for reconcile in self._reconcilers:
+                reconcile()
+            self._next_reconcile = time.monotonic() + settings.RECONCILE_SECONDS
+        for announce in self._announcers:
+            announce()
+
+    def _note(self, trouble: str) -> None:
+        """Log what keeps the engine from working, and have the next sign of life say so."""
+        now = time.monotonic()
+        if trouble != self._trouble:
+            self._next_sign = 0.0
+        if trouble and (trouble != self._trouble or now >= self._log_again_at):
+            logger.warning("the engine waits: %s", trouble)
+            self._log_again_at = now + REPEAT_SECONDS
+        self._trouble = trouble
 
     def leave(self) -> None:
         """Sign out, so that pages know at once."""
         try:
-            sign_out(self.name)
+            workers.sign_out(self.name)
         except DatabaseError as error:
             logger.warning("could not sign out: %s", error)
 
@@ -85,22 +147,40 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--concurrency", type=int, default=1, help="Expert processes, one per device."
+            "--devices",
+            default="auto",
+            help="auto (every GPU, else the CPU), cpu, or GPU ids: 0,1.",
+        )
+        parser.add_argument(
+            "--concurrency", type=int, default=1, help="Expert processes per device."
+        )
+        parser.add_argument(
+            "--queues",
+            nargs="+",
+            choices=[EXPERTS_QUEUE, DEFAULT_QUEUE],
+            default=[EXPERTS_QUEUE, DEFAULT_QUEUE],
+            help="experts alone on further machines; default calibrates and builds releases.",
         )
 
     def handle(self, **options: Any) -> None:
-        engine = Engine()
-        forget_announcements()
+        gpus = choose_devices(options["devices"])
+        if options["devices"] == "cpu":
+            os.environ[VISIBLE] = ""
+        children: list[Child] = []
+        if EXPERTS_QUEUE in options["queues"]:
+            children += expert_children(gpus, options["concurrency"])
+        slots = len(children) * options["concurrency"]
+        if DEFAULT_QUEUE in options["queues"]:
+            children.append(celery_child(DEFAULT_QUEUE))
+        named = f"{len(gpus)} GPU" if gpus else "CPU"
+        engine = Engine(children, named if slots else "none", slots)
         self.stderr.write(f"worker {engine.name} is listening; Ctrl-C stops it")
         try:
             code = keep_running(
-                [
-                    celery_child(EXPERTS_QUEUE, options["concurrency"]),
-                    celery_child(DEFAULT_QUEUE, 1),
-                ],
+                children,
                 every=TICK_SECONDS,
                 tick=engine.tick,
-                on_restart=forget_announcements,
+                on_restart=engine.forget_announcements,
             )
         finally:
             engine.leave()
