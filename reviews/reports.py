@@ -11,9 +11,10 @@ import numpy as np
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit
 from reviews.agreements import describe_agreement
+from reviews.judge_words import JUDGE, JudgeWord, load_judge_word, write_interval
 from reviews.models import Judgment
 from reviews.populations import Population, load_population, stratify
-from reviews.truths import Truth, load_truth
+from reviews.truths import JUDGMENTS, Truth, load_truth
 from scoring.arrays import Mask
 from scoring.bands import precision_band
 from scoring.domain_estimates import (
@@ -24,7 +25,7 @@ from scoring.domain_estimates import (
     precision,
     precision_difference,
 )
-from scoring.intervals import Interval, IntervalMethod
+from scoring.intervals import IntervalMethod
 
 Document: TypeAlias = dict[str, Any]
 
@@ -43,7 +44,8 @@ class Evidence:
     """Everything that the figures of one report are made of.
 
     ``worst``: the sample had every unsure item been no error, and had it been one; None where
-    nobody was unsure. ``intervals``: how the limits of a precision are made.
+    nobody was unsure. ``intervals``: how the limits of a precision are made. ``judge``: the word
+    of a judge model that people's verdicts correct.
     """
 
     population: Population
@@ -51,6 +53,7 @@ class Evidence:
     sample: JudgedSample
     worst: tuple[JudgedSample, JudgedSample] | None
     intervals: IntervalMethod = "wilson"
+    judge: JudgeWord | None = None
 
 
 def curves(
@@ -76,6 +79,7 @@ def curves(
         "kind": sample.kind,
         "census": sample.is_census,
         "last_judgment": last_judgment(audit),
+        "judge": evidence.judge.describe() if evidence.judge else None,
         "methods": {name: _describe_method(audit, evidence, name) for name in chosen},
         # Table 3's question: what the first method finds that another doesn't, and the reverse.
         "overlap": [_describe_overlap(evidence, chosen[0], other) for other in chosen[1:]],
@@ -89,7 +93,8 @@ def curves(
 
 def gather_evidence(audit: Audit, truth: str, policy: str) -> Evidence:
     """Return the population and its judged sample as arrays."""
-    known = load_truth(audit, truth, policy)
+    judge = load_judge_word(audit, truth, policy) if truth.startswith(JUDGE) else None
+    known = load_truth(audit, JUDGMENTS if judge else truth, policy)
     population = load_population(audit)
     strata = stratify(audit, population)
     judged, is_error = known.judged, known.is_error
@@ -110,6 +115,7 @@ def gather_evidence(audit: Audit, truth: str, policy: str) -> Evidence:
         truth=known,
         sample=JudgedSample.build(strata.of_item, strata.is_flagged, judged, is_error),
         worst=(worst[0], worst[1]) if worst else None,
+        judge=judge,
     )
 
 
@@ -171,7 +177,14 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
 
 
 def _describe_points(evidence: Evidence, name: str, sets: dict[int, Mask]) -> list[Document]:
-    """Return one point per set; the band holds for the whole curve at once."""
+    """Return one point per set; the band holds for the whole curve at once.
+
+    There is no band around figures that a judge has a part in.
+    """
+    if evidence.judge:
+        return [
+            {name: place, **_describe_point(evidence, members)} for place, members in sets.items()
+        ]
     bands = precision_band(
         evidence.sample,
         list(sets.values()),
@@ -189,7 +202,13 @@ def _describe_points(evidence: Evidence, name: str, sets: dict[int, Mask]) -> li
 
 
 def _describe_point(evidence: Evidence, members: Mask) -> Document:
-    rate = {**_write(detection_rate(evidence.sample, members)), "kind": evidence.sample.kind}
+    if evidence.judge:
+        rate = evidence.judge.describe_detection_rate(evidence.sample, members)
+        return {**_describe_set(evidence, members), "detection_rate": rate}
+    rate = {
+        **write_interval(detection_rate(evidence.sample, members)),
+        "kind": evidence.sample.kind,
+    }
     if evidence.worst:
         rate["if_unsure_are"] = _worst_detection_rates(*evidence.worst, members)
     return {**_describe_set(evidence, members), "detection_rate": rate}
@@ -214,9 +233,11 @@ def _describe_set(evidence: Evidence, members: Mask) -> Document:
         "judged": int(inside.sum()),
         "errors": int(sample.is_error[inside].sum()),
         "unsure": int(members[evidence.truth.unsure].sum()),
-        "precision": _write(precision(sample, members, method=evidence.intervals)),
+        "precision": write_interval(precision(sample, members, method=evidence.intervals)),
     }
-    if evidence.worst and document["unsure"]:
+    if evidence.judge:
+        document["precision"] = evidence.judge.describe_precision(sample, members)
+    elif evidence.worst and document["unsure"]:
         bounds = [precision(worst, members).estimate for worst in evidence.worst]
         document["precision"]["if_unsure_are"] = {"correct": bounds[0], "errors": bounds[1]}
     return document
@@ -233,19 +254,10 @@ def _describe_overlap(evidence: Evidence, a: str, b: str) -> Document:
             "b_only": _describe_set(evidence, by_b & ~by_a),
         },
         "difference": {
-            **_write(precision_difference(evidence.sample, by_a, by_b)),
+            **write_interval(precision_difference(evidence.sample, by_a, by_b)),
             "detection_rate": {
-                **_write(detection_difference(evidence.sample, by_a, by_b)),
+                **write_interval(detection_difference(evidence.sample, by_a, by_b)),
                 "kind": evidence.sample.kind,
             },
         },
-    }
-
-
-def _write(interval: Interval) -> Document:
-    return {
-        "estimate": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "census": interval.census,
     }

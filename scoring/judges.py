@@ -13,8 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scoring.arrays import Floats, Mask, as_fractions, as_mask
-from scoring.domain_estimates import NO_VARIANCE, UNKNOWN, JudgedSample, precision
-from scoring.intervals import Interval, wilson_effective
+from scoring.domain_estimates import (
+    NO_VARIANCE,
+    UNKNOWN,
+    JudgedSample,
+    detection_rate,
+    precision,
+)
+from scoring.intervals import Interval, mover_ratio, mover_sum, wilson_effective
 
 MIN_TO_TUNE = 10
 """Judged items below which a fitted power would say more about chance than about the judge."""
@@ -22,14 +28,15 @@ MIN_TO_TUNE = 10
 
 @dataclass(frozen=True, slots=True)
 class JudgedRate:
-    """One error rate three ways, to be shown side by side.
+    """One rate three ways, to be shown side by side.
 
-    ``judge_only``: the judge's mean over all items, without an interval because it has no known
-    error; ``people_only``: from the sampled verdicts alone; ``corrected``: the judge's mean plus
-    what people find wrong with it; ``power``: how far the judge is followed, 0 (not) to 1 (fully).
+    ``judge_only``: as if the judge were right on all items, without an interval because it has no
+    known error, None where it calls nothing an error; ``people_only``: from the sampled verdicts
+    alone; ``corrected``: the judge's word plus what people find wrong with it; ``power``: how far
+    the judge is followed in the set (or its larger part), 0 (not) to 1 (fully).
     """
 
-    judge_only: float
+    judge_only: float | None
     people_only: Interval
     corrected: Interval
     power: float
@@ -78,6 +85,48 @@ def judged_rate(
         effective = share * (1 - share) / variance
     limits = wilson_effective(share, effective, confidence=confidence)
     return JudgedRate(alone, people, limits, followed)
+
+
+def judged_detection_rate(sample: JudgedSample, judge: ArrayLike, members: ArrayLike) -> JudgedRate:
+    """Return the share of all errors that a set holds, with the judge's help.
+
+    Arguments as in ``judged_rate``; all errors are those of the represented strata, as in
+    ``detection_rate``. The errors inside and outside the set, each in its flagged and its
+    unflagged part, are corrected rates times the known numbers of items; MOVER on the log odds of
+    the two totals, which are independent since every part is estimated from its own judged items.
+    """
+    word = as_fractions(judge, "judge")
+    if word.shape != sample.stratum.shape:
+        raise ValueError(f"{word.size} words of the judge do not fit {sample.stratum.size} items")
+    everything = sample.is_known if sample.is_known.any() else sample.stratum >= 0
+    chosen = as_mask(members, word.size, "members") & everything
+    called = float(word[everything].sum())
+    alone = float(word[chosen].sum()) / called if called else None
+    people = detection_rate(sample, chosen)
+    if people.census:
+        return JudgedRate(alone, people, people, 0.0)
+    inside, power = _corrected_total(sample, word, chosen)
+    outside, _ = _corrected_total(sample, word, everything & ~chosen)
+    return JudgedRate(alone, people, mover_ratio(inside, outside), power)
+
+
+def _corrected_total(sample: JudgedSample, word: Floats, members: Mask) -> tuple[Interval, float]:
+    """Return the errors in a set, and how far the judge is followed in its larger part."""
+    is_flagged = np.append(sample.is_flagged, False)[sample.stratum]
+    parts = [part for part in (members & is_flagged, members & ~is_flagged) if part.any()]
+    if not parts:
+        return Interval(0.0, 0.0, 0.0, census=True), 0.0
+    rates = [judged_rate(sample, word, part) for part in parts]
+    totals = [
+        _scaled(rate.corrected, int(part.sum())) for rate, part in zip(rates, parts, strict=True)
+    ]
+    largest = max(range(len(parts)), key=lambda place: int(parts[place].sum()))
+    return mover_sum(totals), rates[largest].power
+
+
+def _scaled(share: Interval, n_items: int) -> Interval:
+    estimate = None if share.estimate is None else share.estimate * n_items
+    return Interval(estimate, share.low * n_items, share.high * n_items, share.census)
 
 
 def _tuned_power(sample: JudgedSample, said: Floats, inside: Floats) -> float:

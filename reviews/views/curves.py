@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET
 from audit.methods import CALIBRATED_ENSEMBLE, name_method
 from audit.models import Audit
 from audit.views.access import find_audit
-from reviews.models import Policy, ReviewSlot, Sample
+from reviews.judge_words import JUDGE, list_judges
+from reviews.models import JUDGE_PREFIX, Policy, ReviewSlot, Sample
 from reviews.reports import Document, curves
 from reviews.truths import JUDGMENTS, VOTES, UnknownTruthError, list_truths
 
@@ -26,6 +27,8 @@ HEADER = (
     *("method", "set", *COUNTS),
     *("precision", "precision_low", "precision_high"),
     *("detection_rate", "detection_rate_low", "detection_rate_high", "kind"),
+    *("precision_judge_only", "precision_people_only"),
+    *("detection_rate_judge_only", "detection_rate_people_only"),
 )
 
 
@@ -110,7 +113,7 @@ def _context(request: HttpRequest, audit: Audit) -> dict[str, Any]:
     context: dict[str, Any] = {"audit": audit, "wanted": wanted}
     if not audit.is_ready:
         return context
-    truths = list_truths(audit.dataset)
+    truths = [*list_truths(audit.dataset), *list_judges(audit)]
     report = _report(audit, wanted)
     described = report["methods"].get(CALIBRATED_ENSEMBLE)
     return context | {
@@ -148,6 +151,8 @@ def _query(truth: str, policy: str) -> str:
 
 
 def _name_truth(truth: str) -> str:
+    if truth.startswith(JUDGE):
+        return f"people and {JUDGE_PREFIX}{truth.removeprefix(JUDGE)}"
     return truth.removeprefix(VOTES) if truth.startswith(VOTES) else "people's judgments"
 
 
@@ -177,4 +182,12 @@ def _point_row(method: str, point: Document) -> list[Any]:
         *(precision[column] for column in LIMITS),
         *(rate[column] for column in LIMITS),
         rate["kind"],
+        *_alone(precision),
+        *_alone(rate),
     ]
+
+
+def _alone(rate: Document) -> tuple[float | None, float | None]:
+    """Return what a judge and what people say alone, where a judge has a part in the rate."""
+    people = rate.get("people_only") or {}
+    return rate.get("judge_only"), people.get("estimate")

@@ -5,7 +5,7 @@ import pytest
 
 from scoring.domain_estimates import JudgedSample, precision
 from scoring.intervals import wilson_effective
-from scoring.judges import gold_rates, judged_rate
+from scoring.judges import gold_rates, judged_detection_rate, judged_rate
 
 EVERYTHING = np.ones(20, dtype=bool)
 
@@ -130,3 +130,56 @@ def test_gold_items_give_sensitivity_and_specificity():
     assert sensitivity == wilson_effective(2 / 3, 3)
     assert specificity == wilson_effective(2 / 3, 3)
     assert gold_rates(says[:3], truth[:3])[1].estimate is None
+
+
+def population_with_rest(rng, n_unflagged=3000):
+    """The fifteen bins of above and a large unflagged stratum with few errors."""
+    stratum, errors = population(rng)
+    rest = rng.random(n_unflagged) < 0.02
+    return np.append(stratum, np.full(rest.size, 15)), np.append(errors, rest)
+
+
+def draw_with_rest(rng, stratum, errors, n_judged=10, n_unflagged=300):
+    flagged = [152 * h + rng.choice(152, n_judged, replace=False) for h in range(15)]
+    rest = 15 * 152 + rng.choice(errors.size - 15 * 152, n_unflagged, replace=False)
+    judged = np.concatenate([*flagged, rest])
+    return JudgedSample.build(stratum, np.arange(16) < 15, judged, errors[judged])
+
+
+def test_the_corrected_detection_rate_by_hand():
+    # Inside the set, a census: 4 errors in 4. Outside 2 of 8 judged: no power below ten judged,
+    # so 8 * 1/2 = 4 errors; the judge alone calls 3 of 4 inside and 2 of 8 outside.
+    sample = JudgedSample.build(
+        np.repeat([0, 1], [4, 8]), [True, False], range(6), np.arange(6) < 5
+    )
+    judge = np.zeros(12)
+    judge[[0, 1, 2, 4, 5]] = 1
+    found = judged_detection_rate(sample, judge, np.arange(12) < 4)
+    assert found.judge_only == pytest.approx(3 / 5)
+    assert found.corrected.estimate == pytest.approx(0.5)
+    assert found.people_only.estimate == pytest.approx(0.5)
+
+
+def test_a_judge_that_finds_no_error_has_no_detection_rate():
+    sample = JudgedSample.build([0, 0, 1, 1], [True, False], range(4), np.arange(4) < 1)
+    found = judged_detection_rate(sample, np.zeros(4), np.arange(4) < 2)
+    assert found.judge_only is None
+    assert found.corrected == found.people_only
+
+
+@pytest.mark.parametrize(("mistakes", "cut", "saving"), [(0.05, 1.0, 0.75), (0.2, 0.4, 0.8)])
+def test_detection_rates_cover_the_truth_and_a_judge_makes_them_narrower(mistakes, cut, saving):
+    rng = np.random.default_rng(13)
+    stratum, errors = population_with_rest(rng)
+    judge = np.where(rng.random(errors.size) < mistakes, ~errors, errors).astype(float)
+    members = (stratum < 8) & (rng.random(errors.size) < cut)
+    found = [
+        judged_detection_rate(draw_with_rest(rng, stratum, errors), judge, members)
+        for _ in range(300)
+    ]
+    truth = errors[members].sum() / errors.sum()
+    covered = np.mean([each.corrected.low <= truth <= each.corrected.high for each in found])
+    assert covered >= 0.92
+    widths = np.mean([[each.corrected.width, each.people_only.width] for each in found], axis=0)
+    assert widths[0] < saving * widths[1]
+    assert abs(np.mean([each.corrected.estimate for each in found]) - truth) < 0.01

@@ -109,7 +109,7 @@ def describe_judged(
         "refused": list(judged.refusals),
         "votes": source.n_votes,
         "tokens": {"prompt": judged.n_prompt_tokens, "reply": judged.n_reply_tokens},
-        "is_expert_too": any(name == own or name.startswith(f"{own}?") for name in experts),
+        "is_expert_too": any(name == own or name.startswith(f"{own},") for name in experts),
         "sha256": source.sha256,
     }
 

@@ -21,7 +21,10 @@ class Command(AuditCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("audit", type=int, help="The audit's number.")
         parser.add_argument(
-            "--truth", default=JUDGMENTS, metavar="NAME", help="judgments or votes:NAME"
+            "--truth",
+            default=JUDGMENTS,
+            metavar="NAME",
+            help="judgments, votes:NAME, or judge:NAME (a judge model corrected by judgments)",
         )
         parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
         parser.add_argument("--methods", nargs="+", metavar="METHOD", help="Default: all.")
@@ -57,6 +60,12 @@ def write_report(document: dict[str, Any]) -> str:
         f"{document['unsure']} unsure; detection rates are {document['kind']}"
     )
     lines = [head]
+    if judge := document["judge"]:
+        lines.append(
+            f"{judge['source']} ({judge['model']}, prompt {judge['prompt']}) has a word on "
+            f"{judge['items']:,} items, {judge['unsure']:,} unsure; its figures are corrected by "
+            "people's, beside them: the judge alone, people alone"
+        )
     for method, described in document["methods"].items():
         lines.append(f"\n{name_method(method)}")
         lines.append("   set  flagged  judged  errors  precision            detection rate")
@@ -77,6 +86,7 @@ def _write_point(point: dict[str, Any]) -> str:
     return (
         f"{name:>6}  {point['flagged']:>7}  {point['judged']:>6}  {point['errors']:>6}  "
         f"{_write_rate(point['precision']):<19}  {_write_rate(point['detection_rate'])}"
+        f"{_write_alone(point['precision'])}{_write_alone(point['detection_rate'])}"
     )
 
 
@@ -84,3 +94,11 @@ def _write_rate(rate: dict[str, Any]) -> str:
     if rate["estimate"] is None:
         return "n/a"
     return f"{fraction(rate['estimate'], 3)} [{interval(rate, 3)}]"
+
+
+def _write_alone(rate: dict[str, Any]) -> str:
+    """Return a judge's and people's own figures, where a judge has a part in the rate."""
+    if "judge_only" not in rate:
+        return ""
+    alone = [rate["judge_only"], (rate["people_only"] or {}).get("estimate")]
+    return f"  ({', '.join('n/a' if each is None else fraction(each, 3) for each in alone)})"
