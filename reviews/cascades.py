@@ -54,8 +54,8 @@ def describe_cascade(
     """Return the cascade's figures as the contract's JSON.
 
     Calibrators, bins and routers are fitted on half A with the given labels; the figures come
-    from half B with the labels asked for - or from all items of ``test_dataset``, whose inputs
-    may be of another distribution.
+    from half B with the labels asked for - or from the items of ``test_dataset`` whose keys were
+    not fitted on; their inputs may be of another distribution.
     """
     keys, given = _load_items(dataset)
     score_sets = _find_both(dataset, order)
@@ -64,17 +64,21 @@ def describe_cascade(
     experts = [fit_expert(each, given, half_a, calibrator) for each in score_sets]
     pair, usable = _pair_up(experts, given, None)
     validation = np.flatnonzero(half_a & usable)
+    notes: list[str] = []
     if test_dataset is None:
         labels = _load_labels(dataset, given, order, score_sets)
         tested, usable = _pair_up(experts, given, labels)
         test = np.flatnonzero(~half_a & usable)
     else:
-        given = _load_items(test_dataset)[1]
+        test_keys, given = _load_items(test_dataset)
         score_sets = _find_both(test_dataset, order)
         labels = _load_labels(test_dataset, given, order, score_sets)
         moved = [move_expert(*each) for each in zip(experts, score_sets, strict=True)]
         tested, usable = _pair_up(moved, given, labels)
-        test = np.flatnonzero(usable)
+        is_new = ~np.isin(test_keys, np.array(keys)[validation])
+        test = np.flatnonzero(usable & is_new)
+        if n_fitted := int((usable & ~is_new).sum()):
+            notes.append(f"{n_fitted:,} items of {test_dataset} were fitted on and are left out")
     if validation.size == 0 or test.size == 0:
         raise CascadeRefusedError(
             f"{validation.size} items to fit on and {test.size} to measure on: both experts must "
@@ -101,7 +105,7 @@ def describe_cascade(
         "seed": order.seed,
     }
     document["items"] = {"validation": int(validation.size), "test": int(test.size)}
-    document["notes"] = list(labels.notes)
+    document["notes"] = [*labels.notes, *notes]
     document["warnings"] = _warn(labels, order, [dataset, test_dataset or dataset])
     return document
 

@@ -10,7 +10,14 @@ from django.db import transaction
 from audit.models import Audit, AuditExpert, Claimable, Dataset, ScoreSet
 from audit.redaction import clean_error
 from audit.services import claims
-from audit.services.scores import ScoresRefusedError, request_scores, resume_scores
+from audit.services.scores import (
+    ScoresRefusedError,
+    check_independent,
+    request_scores,
+    resume_scores,
+)
+
+MAX_SEED = 2**31
 
 
 class AuditRefusedError(ValueError):
@@ -36,8 +43,11 @@ def start_audit(
         raise AuditRefusedError("the experts must differ: an expert can't confirm itself")
     if not 1 <= n_bins <= 1000:
         raise AuditRefusedError(f"the number of bins must lie in 1..1000, got {n_bins}")
+    if not 0 <= seed < MAX_SEED:
+        raise AuditRefusedError(f"the seed must lie in 0..{MAX_SEED - 1}, got {seed}")
     try:
         score_sets = [request_scores(dataset, expert) for expert in experts]
+        check_independent(score_sets)
     except ScoresRefusedError as error:
         raise AuditRefusedError(str(error)) from error
     audit = Audit.objects.create(

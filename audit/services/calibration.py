@@ -18,6 +18,7 @@ from audit.evidence import Evidence, write_evidence
 from audit.models import Audit, AuditExpert, Flag
 from audit.score_store import ScoreStoreError, ShardedLogits, open_scores
 from audit.services import claims
+from audit.services.scores import check_independent
 from scoring.cleaning import (
     BinsOver,
     Queue,
@@ -71,6 +72,7 @@ def calibrate_audit(audit_id: int) -> bool:
 
 def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:
     clock = Clock()
+    check_independent([each.score_set for each in experts])
     inputs = _read_inputs(audit, experts)
     half_a = in_half_a(inputs.keys, audit.seed)
     calibrations = [

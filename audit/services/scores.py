@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,17 @@ def check_has_classes(dataset: Dataset) -> None:
         raise ScoresRefusedError(
             f"{dataset} has tasks without classes: import outcomes (--kind correctness) and cascade"
         )
+
+
+def check_independent(score_sets: Sequence[ScoreSet]) -> None:
+    """Refuse two experts with the same scores: what both dispute would be what one does."""
+    names: dict[str, str] = {}
+    for each in score_sets:
+        if each.is_ready and (twin := names.setdefault(each.sha256, each.expert)) != each.expert:
+            raise ScoresRefusedError(
+                f"experts_identical: {twin} and {each.expert} have the same scores, so neither "
+                "can confirm the other"
+            )
 
 
 def check_classes_known(score_set: ScoreSet) -> None:

@@ -160,6 +160,21 @@ def test_b056_labels_numbered_otherwise_than_the_experts_classes_are_noticed():
     assert not Flag.objects.exists()
 
 
+def test_b105_two_names_for_the_same_scores_are_no_two_experts():
+    dataset = make_scored_dataset()
+    bring_in(dataset, "twin", logits_of(dataset, 1))
+    with pytest.raises(AuditRefusedError, match="experts_identical: first and twin"):
+        start_audit(dataset, ["first", "twin"])
+    # Scores that workers make are known to be the same only once they are there.
+    audit = start_audit(dataset, ["first", "second"])
+    twin = dataset.score_sets.get(expert="twin")
+    audit.experts.filter(score_set__expert="second").update(score_set=twin)
+    assert not calibrate_audit(audit.pk)
+    audit.refresh_from_db()
+    assert audit.state == Audit.State.FAILED
+    assert "experts_identical" in audit.error
+
+
 def test_a_second_calibration_of_the_same_audit_writes_nothing():
     audit = finish(start_audit(make_scored_dataset(), ["first", "second"]))
     n_flags = Flag.objects.count()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,6 @@ from PIL import Image
 from audit.models import Audit, Dataset, Item, ScoreSet
 
 pytestmark = pytest.mark.django_db
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def refuse(*arguments: object, **options: object) -> str:
@@ -159,22 +156,3 @@ def test_unknown_names_are_answered_with_the_known_ones(tmp_path):
     assert "stub" in refuse("audit", "plain", "--experts", "timn:resnet18", "stub:2")
     assert "no pictures" in refuse("run_expert", "plain", "stub:2")
     assert not Audit.objects.exists()
-
-
-def test_the_exit_code_is_one_for_a_refusal_and_two_for_wrong_usage(tmp_path):
-    def code(*arguments: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env={"LABEL_AUDIT_HOME": str(tmp_path / "other"), "PATH": ""},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stderr
-
-    assert code("migrate", "--verbosity", "0")[0] == 0
-    refused, message = code("import_dataset", "x", str(tmp_path / "gone"), "--format", "manifest")
-    assert refused == 1
-    assert "Traceback" not in message
-    assert code("import_dataset", "x")[0] == 2

@@ -192,8 +192,26 @@ def test_cleaned_labels_follow_the_judgments_and_warn_of_an_experts_own_flags():
     assert run(dataset, "--labels", f"cleaned:{audit.pk}").startswith("warning: large flagged")
 
 
+def make_harder_dataset():
+    """The same scores for other items, of other keys, with smaller margins."""
+    harder = make_scored_dataset(seed=1, shift=1.0)
+    for item in harder.items.all():
+        harder.items.filter(pk=item.pk).update(key=f"harder-{item.key}")
+    return harder
+
+
+def test_b120_items_that_were_fitted_on_are_not_measured_on():
+    dataset = make_scored_dataset()
+    here, there = run_json(dataset), run_json(dataset, "--test-dataset", dataset.slug)
+    assert there["items"] == here["items"]
+    assert there["models"] == here["models"]
+    assert there["notes"] == [
+        f"{here['items']['validation']} items of {dataset} were fitted on and are left out"
+    ]
+
+
 def test_other_inputs_are_measured_with_the_first_sets_calibrators_and_bins():
-    dataset, harder = make_scored_dataset(), make_scored_dataset(seed=1, shift=1.0)
+    dataset, harder = make_scored_dataset(), make_harder_dataset()
     here, there = run_json(dataset), run_json(dataset, "--test-dataset", harder.slug)
     assert there["cascade"] == here["cascade"]
     assert there["items"] == {"validation": here["items"]["validation"], "test": N_ITEMS}
@@ -203,7 +221,7 @@ def test_other_inputs_are_measured_with_the_first_sets_calibrators_and_bins():
 
 
 def test_other_inputs_are_routed_by_confidences_of_the_first_sets_calibrator():
-    dataset, harder = make_scored_dataset(), make_scored_dataset(seed=1, shift=1.0)
+    dataset, harder = make_scored_dataset(), make_harder_dataset()
     document = run_json(dataset, "--test-dataset", harder.slug)
     cascade = Cascade.from_json(document["cascade"])
     answers = answer_items(logits_of(harder, "small"), cascade.small_calibrator)
@@ -240,6 +258,7 @@ def test_what_cannot_be_measured_is_refused_with_what_there_is():
     assert "must differ" in refusal_of(dataset, large="small")
     assert "there are: large, small" in refusal_of(dataset, large="huge")
     assert "at least 1" in refusal_of(dataset, "--bins", "0")
+    assert "must be 0 or more" in refusal_of(dataset, "--seed", "-1")
     assert "labels must be given, cleaned:AUDIT" in refusal_of(dataset, "--labels", "best")
     assert "there are: none" in refusal_of(dataset, "--labels", "votes:real")
     assert "no audit 'x'" in refusal_of(dataset, "--labels", "cleaned:x")

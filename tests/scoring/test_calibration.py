@@ -145,7 +145,7 @@ NOISE = np.random.default_rng(0).normal(size=(120, 4))
         (-one_hot(LABELS, 4) + NOISE, LABELS, "worse_than_chance"),
     ],
 )
-def test_b103_b104_b114_to_b118_data_without_a_temperature_is_refused_with_its_reason(
+def test_b103_b104_b114_b115_b116_b117_b118_data_without_a_temperature_is_refused_with_its_reason(
     logits, labels, reason
 ):
     with pytest.raises(Degenerate) as refusal:

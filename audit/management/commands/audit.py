@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -73,9 +74,7 @@ def as_text(audit: Audit, document: dict[str, Any]) -> str:
             continue
         ece = expert["ece"]
         fitted = expert["degenerate"] or "; ".join(
-            f"{half}: {name} {value:.3f}"
-            for half, fit in expert["parameters"].items()
-            for name, value in fit.items()
+            f"{half}: {_write_fit(fit)}" for half, fit in expert["parameters"].items()
         )
         shown = {name: "-" if value is None else f"{value:.4f}" for name, value in ece.items()}
         lines.append(
@@ -88,3 +87,11 @@ def as_text(audit: Audit, document: dict[str, Any]) -> str:
             number = count if isinstance(count, int) else (count[-1] if count else 0)
             lines.append(f"  {method}: {number:,} flagged")
     return "\n".join(lines)
+
+
+def _write_fit(fit: Mapping[str, float | Sequence[float]]) -> str:
+    """Return fitted numbers as they are, and of tables how many rows they have."""
+    return ", ".join(
+        f"{name} {value:.3f}" if isinstance(value, float) else f"{len(value)} {name}"
+        for name, value in fit.items()
+    )

@@ -58,6 +58,8 @@ class Command(AuditCommand):
     def handle(self, **options: Any) -> None:
         if options["bins"] < 1:
             raise CommandError(f"the number of bins must be at least 1, got {options['bins']}")
+        if options["seed"] < 0:
+            raise CommandError(f"the seed must be 0 or more, got {options['seed']}")
         other = options["test_dataset"] and find_dataset(options["test_dataset"])
         dataset = find_dataset(options["dataset"])
         order = Order(
