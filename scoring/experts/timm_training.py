@@ -7,7 +7,8 @@ the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,9 @@ def train_fold(  # noqa: PLR0913 - what a reader must know to repeat the trainin
     colour, or Pillow images (all grey ones give a one-channel model). ``labels``: (n_items,) class
     indices below ``n_classes``. ``on_epoch(epoch, mean_loss)`` is called after each epoch, from 1.
 
-    AdamW with a one-cycle learning rate and label smoothing, no augmentation, in memory. The same
-    arguments on the same machine give the same file.
+    AdamW with a one-cycle learning rate and label smoothing, no augmentation, in memory, on one
+    thread: so the same arguments give the same file whatever else the machine does and however
+    many cores it has, and several trainings side by side don't wait for each other's threads.
     """
     if not is_architecture(architecture):
         close = ", ".join(suggest_architectures(architecture))
@@ -62,7 +64,8 @@ def train_fold(  # noqa: PLR0913 - what a reader must know to repeat the trainin
 
     import torch
 
-    with torch.random.fork_rng():  # the caller's random numbers are none of our business
+    # The caller's random numbers and threads are none of our business.
+    with torch.random.fork_rng(), _one_thread():
         torch.manual_seed(seed)
         model, arguments = _create_model(architecture, n_classes, channels, image_size)
         pixels = torch.stack([transform.pixels(picture) for picture in pictures])
@@ -80,6 +83,18 @@ def train_fold(  # noqa: PLR0913 - what a reader must know to repeat the trainin
         for key, value in model.state_dict().items()
     }
     write_weights(destination, tensors, metadata)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _as_pictures(images: NDArray[np.uint8] | Sequence[Image.Image]) -> list[Image.Image]:

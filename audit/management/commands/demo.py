@@ -23,7 +23,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from audit.demo.digits import NOTICE, write_digits
 from audit.demo.tour import TourError, take_tour
 from audit.models import Audit, Dataset, Membership, Project, Role, ScoreSet
-from audit.processes import Child, Stop, keep_running, manage_command, stop_all
+from audit.processes import Child, Stop, die_with_parent, keep_running, manage_command, stop_all
 from audit.services.audits import start_audit
 from audit.services.progress import score_set_progress
 from audit.services.scores import request_scores
@@ -85,9 +85,11 @@ class Command(BaseCommand):
         dataset = Dataset.objects.get(slug=DATASET)
         audit = Audit.objects.filter(dataset=dataset).order_by("pk").first()
         if audit is None:
-            for architecture, epochs in ARCHITECTURES.items():
-                self._cross_fit(dataset, architecture, epochs, engine)
-            audit = start_audit(dataset, [f"crossfit:{name}" for name in ARCHITECTURES])
+            missing = [name for name in ARCHITECTURES if not is_cross_fitted(dataset, name)]
+            trainings = {name: self._start_training(name) for name in missing}
+            for name, training in trainings.items():
+                self._cross_fit(dataset, name, training, engine)
+            audit = start_audit(dataset, [cross_fitted_name(name) for name in ARCHITECTURES])
         self._say("calibrating and flagging")
         wait_until(lambda: self._is_over(audit), "the audit", engine)
         if not audit.is_ready:
@@ -97,18 +99,24 @@ class Command(BaseCommand):
             call_command("import_votes", DATASET, truth, source=SOURCE, stdout=self.stderr)
             call_command("draw_sample", audit.pk, size=300, unflagged=100, stdout=self.stderr)
 
-    def _cross_fit(self, dataset: Dataset, architecture: str, epochs: int, engine: Child) -> None:
-        name = f"crossfit:{architecture}"
-        if ScoreSet.objects.filter(dataset=dataset, expert=name).exists():
-            return
+    def _start_training(self, architecture: str) -> subprocess.Popen[bytes]:
         self._say(f"training {architecture} on either half of the labels")
-        # A process of its own: torch stays out of this one.
-        trained = subprocess.run(  # noqa: S603 - our own command line
-            manage_command("train_folds", DATASET, architecture, "--epochs", str(epochs), "--json"),
+        epochs = str(ARCHITECTURES[architecture])
+        # Processes of their own, one thread each: torch stays out of this one.
+        return subprocess.Popen(  # noqa: S603 - our own command line
+            manage_command("train_folds", DATASET, architecture, "--epochs", epochs, "--json"),
             stdout=subprocess.PIPE,
-            check=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - the parent is single-threaded here
         )
-        folds = json.loads(trained.stdout)
+
+    def _cross_fit(
+        self, dataset: Dataset, architecture: str, training: subprocess.Popen[bytes], engine: Child
+    ) -> None:
+        name = cross_fitted_name(architecture)
+        printed, _ = training.communicate()
+        if training.returncode:
+            raise CommandError(f"training {architecture} ended with {training.returncode}")
+        folds = json.loads(printed)
         for expert in folds["experts"]:
             score_set = request_scores(dataset, expert)
             wait_until(partial(self._is_scored, score_set), expert, engine)
@@ -149,6 +157,17 @@ class Command(BaseCommand):
 
     def _say(self, text: str) -> None:
         self.stderr.write(text)
+
+
+def cross_fitted_name(architecture: str) -> str:
+    """Return the name of the expert whose every score is out of sample."""
+    return f"crossfit:{architecture}"
+
+
+def is_cross_fitted(dataset: Dataset, architecture: str) -> bool:
+    """Whether an earlier start got as far as that expert's scores."""
+    name = cross_fitted_name(architecture)
+    return ScoreSet.objects.filter(dataset=dataset, expert=name).exists()
 
 
 def pages_of_tour(audit: Audit) -> dict[str, list[str]]:
