@@ -16,6 +16,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+handler500 = "audit.views.errors.server_error"
 urlpatterns = [
     path(
         "login/",

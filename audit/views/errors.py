@@ -1,0 +1,22 @@
+"""What a page answers when something broke: 503 while the database is away, else 500."""
+
+from __future__ import annotations
+
+import sys
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.template.loader import render_to_string
+
+RETRY_AFTER_SECONDS = 5
+
+
+def server_error(_request: HttpRequest) -> HttpResponse:
+    """Answer a request that raised; called while the exception is being handled.
+
+    Pages here know no user: looking one up would ask the database again.
+    """
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        page = render_to_string("503.html")
+        return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return HttpResponseServerError(render_to_string("500.html"))
