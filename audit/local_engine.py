@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from audit.models import Audit, Chunk, Claimable, ScoreSet
+from audit.models import Audit, Chunk, ScoreSet
 from audit.services.audits import advance_audits
 from audit.services.reconcile import reconcile
 from audit.tasks import calibrate_audit, close_scores, process_chunk
@@ -24,11 +24,10 @@ def work_until(is_over: Callable[[], bool]) -> None:
         if time.monotonic() - reconciled_at > RECONCILE_SECONDS:
             reconcile()
             reconciled_at = time.monotonic()
-        pending = Claimable.Work.PENDING
         waiting = [
             (process_chunk, Chunk.objects.pending().in_order()[:1]),
-            (close_scores, ScoreSet.objects.complete().filter(work=pending)),
-            (calibrate_audit, Audit.objects.filter(state=Audit.State.CALIBRATING, work=pending)),
+            (close_scores, ScoreSet.objects.to_close()),
+            (calibrate_audit, Audit.objects.to_calibrate()),
         ]
         n_done = 0
         for task, rows in waiting:

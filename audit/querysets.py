@@ -34,6 +34,11 @@ def membership(prefix: str, user: Person, at_least: Role | int) -> Q:
     return Q(**{f"{path}__user": user.pk, f"{path}__role__gte": int(at_least)})
 
 
+def may_be_tried() -> Q:
+    """Return the condition that pending work isn't put off until something is back."""
+    return Q(not_before__isnull=True) | Q(not_before__lte=Now())
+
+
 class ProjectQuerySet(models.QuerySet["Project"]):
     """Projects."""
 
@@ -75,10 +80,17 @@ class ScoreSetQuerySet(models.QuerySet["ScoreSet"]):
     def scoring(self) -> ScoreSetQuerySet:
         return self.filter(state="scoring")
 
+    def unfinished(self) -> ScoreSetQuerySet:
+        return self.exclude(state="ready")
+
     def complete(self) -> ScoreSetQuerySet:
         """Score sets whose chunks are all done, so that they can be closed."""
         unfinished = ["pending", "running", "failed"]
         return self.scoring().filter(source="run").exclude(chunks__work__in=unfinished)
+
+    def to_close(self) -> ScoreSetQuerySet:
+        """Those of them that nobody closes yet."""
+        return self.complete().filter(may_be_tried(), work="pending")
 
     def with_logits(self) -> ScoreSetQuerySet:
         """Finished score sets that an audit can use: not mere outcomes of generated answers."""
@@ -92,7 +104,7 @@ class ChunkQuerySet(models.QuerySet["Chunk"]):
 
     def pending(self) -> ChunkQuerySet:
         """Chunks that a worker may take now."""
-        return self.filter(work="pending", score_set__state="scoring")
+        return self.filter(may_be_tried(), work="pending", score_set__state="scoring")
 
     def announced(self) -> ChunkQuerySet:
         """Pending chunks whose wake-up is recent enough to be on its way."""
@@ -133,6 +145,10 @@ class AuditQuerySet(models.QuerySet["Audit"]):
 
     def under_way(self) -> AuditQuerySet:
         return self.filter(state__in=["scoring", "calibrating"])
+
+    def to_calibrate(self) -> AuditQuerySet:
+        """Audits whose scores are there and that nobody calibrates yet."""
+        return self.filter(may_be_tried(), state="calibrating", work="pending")
 
     def ready(self) -> AuditQuerySet:
         return self.filter(state="ready")

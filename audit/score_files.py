@@ -30,8 +30,15 @@ FETCH_BYTES = 1 << 20
 LEFT_BEHIND_SECONDS = 86_400
 
 
+class DamagedFileError(OSError):
+    """A file isn't what was written."""
+
+
 class ScoreFiles(Protocol):
-    """Files of scores, by key ``<score set>/<name>``. Whatever fails raises OSError."""
+    """Files of scores, by key ``<score set>/<name>``.
+
+    A file that isn't there raises FileNotFoundError, any other trouble another OSError.
+    """
 
     is_local: bool
 
@@ -110,7 +117,7 @@ class ObjectFiles:
             digest = write_durably(arriving, self._fetch(key))
         if sha256 and digest != sha256:
             arriving.unlink()
-            raise OSError(f"{key}: the stored object isn't what was written")
+            raise DamagedFileError(f"{key}: the stored object isn't what was written")
         return self._keep(arriving, digest)
 
     def forget(self, sha256: str) -> None:
@@ -172,7 +179,8 @@ def _as_os_errors() -> Iterator[None]:
     except (BaseError, FileNotFoundError) as error:
         # What follows is the library's own view of it, a page long.
         message = str(error).partition("\n\nDebug source")[0]
-        raise OSError(f"the score store failed: {message}") from error
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
+        raise kind(f"the score store failed: {message}") from error
 
 
 def score_files() -> ScoreFiles:

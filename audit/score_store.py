@@ -5,6 +5,7 @@ A reader sees a whole shard or none. `ShardedLogits` reads them as one (n_items,
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from bisect import bisect_right
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.score_files import score_files
+from audit.score_files import DamagedFileError, score_files
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -28,7 +29,11 @@ SHARDS_MAPPED = 256
 
 
 class ScoreStoreError(RuntimeError):
-    """Scores on disk are missing or aren't what was written."""
+    """Scores can't be read or written, or aren't what was written."""
+
+
+class ScoresMissingError(ScoreStoreError):
+    """Finished scores have lost their manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +107,17 @@ class ShardedLogits:
 
     def __init__(self, score_set_id: int, shards: Sequence[Shard]) -> None:
         self._score_set_id = score_set_id
-        self._shards = sorted(shards, key=lambda shard: shard.start)
+        self.shards = sorted(shards, key=lambda shard: shard.start)
         expected = 0
-        for shard in self._shards:
+        for shard in self.shards:
             if shard.start != expected:
                 raise ScoreStoreError(
                     f"score set {score_set_id}: rows {expected} to {shard.start} are missing"
                 )
             expected = shard.stop
-        if not self._shards:
+        if not self.shards:
             raise ScoreStoreError(f"score set {score_set_id}: no shards")
-        self._starts = [shard.start for shard in self._shards]
+        self._starts = [shard.start for shard in self.shards]
         self._part = lru_cache(maxsize=SHARDS_MAPPED)(self._map)
         first = self._part(0)
         self.shape = (expected, int(first.shape[1]))
@@ -120,7 +125,7 @@ class ShardedLogits:
         self.ndim = 2
 
     def _map(self, index: int) -> NDArray[Any]:
-        shard = self._shards[index]
+        shard = self.shards[index]
         try:
             path = score_files().locate(file_key(self._score_set_id, shard.name), shard.sha256)
             part: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -168,7 +173,12 @@ def check_shards(score_set_id: int, shards: Sequence[Shard]) -> tuple[list[Shard
                 if place == 0:
                     digest.update(repr(((ordered[-1].stop, n_columns), dtype)).encode())
                 whole = _hash_file(file, digest)
-        except (OSError, ValueError):
+        except (FileNotFoundError, DamagedFileError, ValueError):
+            whole = ""
+        except OSError as error:
+            # A store that is away for a moment has lost nothing; a sector that can't be read has.
+            if error.errno != errno.EIO:
+                raise
             whole = ""
         if whole != shard.sha256:
             score_files().forget(shard.sha256)
@@ -201,14 +211,21 @@ def write_manifest(score_set_id: int, shards: Sequence[Shard], facts: dict[str, 
     score_files().put(file_key(score_set_id, MANIFEST), [text.encode()])
 
 
-def open_scores(score_set_id: int) -> ShardedLogits:
-    """Return a finished score set's logits."""
+def read_manifest(score_set_id: int) -> list[Shard]:
+    """Return what a finished score set consists of."""
     try:
         path = score_files().locate(file_key(score_set_id, MANIFEST))
         document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ScoresMissingError(f"score set {score_set_id} has no manifest: {error}") from error
     except OSError as error:
-        raise ScoreStoreError(f"score set {score_set_id}: no manifest: {error}") from error
-    return ShardedLogits(score_set_id, [Shard(**shard) for shard in document["shards"]])
+        raise ScoreStoreError(f"score set {score_set_id}: {error}") from error
+    return [Shard(**shard) for shard in document["shards"]]
+
+
+def open_scores(score_set_id: int) -> ShardedLogits:
+    """Return a finished score set's logits."""
+    return ShardedLogits(score_set_id, read_manifest(score_set_id))
 
 
 def remove_orphans(score_set_id: int, keep: set[str]) -> int:

@@ -11,15 +11,20 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from audit.config.celery import app
 from audit.models import Audit, Chunk, Claimable, ScoreSet
+from audit.score_store import ScoreStoreError
 from audit.services import attempts, calibration, chunks, claims, closing, workers
 from audit.services.audits import retry_or_fail_audit
+from scoring.experts.base import ExpertUnavailable
 
 logger = logging.getLogger(__name__)
+# What isn't there for now: nobody is to blame, and it is tried again until it is back.
+AWAY = (DatabaseError, ExpertUnavailable, ScoreStoreError)
 # Enough wake-ups on their way to keep every worker busy, few enough that messages of a cancelled
 # audit don't pile up.
 ANNOUNCED_AHEAD = 16
@@ -41,8 +46,12 @@ def process_chunk(chunk_id: int, **_: Any) -> None:
         running = Chunk.objects.filter(
             pk=chunk_id, work=Claimable.Work.RUNNING, owner=claims.owner_name()
         )
+        reason = f"{type(error).__name__}: {error}"
         for chunk in running.select_related("score_set__dataset"):
-            attempts.give_up_attempt(chunk, f"{type(error).__name__}: {error}", killed=False)
+            if isinstance(error, AWAY):
+                claims.put_off(chunk, chunk.epoch, reason)
+            else:
+                attempts.give_up_attempt(chunk, reason, killed=False)
         if not isinstance(error, Exception):
             raise
 
@@ -60,7 +69,10 @@ def calibrate_audit(audit_id: int, **_: Any) -> None:
             pk=audit_id, work=Claimable.Work.RUNNING, owner=claims.owner_name()
         )
         for audit in running:
-            retry_or_fail_audit(audit, f"{type(error).__name__}: {error}")
+            if isinstance(error, (*AWAY, OSError)):
+                claims.put_off(audit, audit.epoch, f"{type(error).__name__}: {error}")
+            else:
+                retry_or_fail_audit(audit, f"{type(error).__name__}: {error}")
 
 
 @app.task(name="audit.tasks.close_scores")
@@ -84,12 +96,10 @@ def announce_work() -> int:
     """Send wake-ups for pending work that has none on its way; return how many."""
     ahead = max(ANNOUNCED_AHEAD, ANNOUNCED_PER_SLOT * workers.count_slots())
     room = max(ahead - Chunk.objects.announced().count(), 0)
-    calibrating = Audit.objects.filter(state=Audit.State.CALIBRATING, work=Claimable.Work.PENDING)
-    complete = ScoreSet.objects.complete().filter(work=Claimable.Work.PENDING)
     return (
         _announce_chunks(room)
-        + announce(close_scores, complete)
-        + announce(calibrate_audit, calibrating)
+        + announce(close_scores, ScoreSet.objects.to_close())
+        + announce(calibrate_audit, Audit.objects.to_calibrate())
     )
 
 

@@ -18,6 +18,7 @@ from audit.evidence import Evidence, write_evidence
 from audit.models import Audit, AuditExpert, Flag
 from audit.score_store import ScoreStoreError, ShardedLogits, open_scores
 from audit.services import claims
+from audit.services.closing import reopen_damaged
 from audit.services.scores import check_independent
 from scoring.cleaning import (
     BinsOver,
@@ -62,12 +63,27 @@ def calibrate_audit(audit_id: int) -> bool:
     try:
         with claims.heartbeat(audit, epoch):
             return _calibrate(audit, epoch, experts)
-    except (ScoreStoreError, ValueError) as error:
+    except ScoreStoreError:
+        if not _send_back(audit, epoch, experts):
+            raise
+        return False
+    except ValueError as error:
         logger.warning("audit %s failed: %s", audit.pk, error)
         with transaction.atomic():
             if claims.fail(audit, epoch, str(error)):
                 Audit.objects.filter(pk=audit.pk).update(state=Audit.State.FAILED)
         return False
+
+
+def _send_back(audit: Audit, epoch: int, experts: Sequence[AuditExpert]) -> bool:
+    """Have the audit wait for scores that turned out damaged; False if none is."""
+    damaged = [reason for each in experts if (reason := reopen_damaged(each.score_set))]
+    if not damaged:
+        return False
+    with transaction.atomic():
+        if claims.put_back(audit, epoch, "; ".join(damaged)):
+            Audit.objects.filter(pk=audit.pk).update(state=Audit.State.SCORING)
+    return True
 
 
 def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:

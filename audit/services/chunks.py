@@ -67,17 +67,21 @@ def score_chunk(chunk_id: int) -> bool:
         try:
             expert = loaded_expert(score_set.expert)
             _check_expert(score_set, expert)
+            items = list(score_set.dataset.items.in_range(chunk.start, chunk.stop))
+            logits, unscorable = predict_items(expert, score_set, items)
         except (ExpertRefused, UnknownExpertError) as error:
+            # No item's fault: whoever puts the expert right resumes.
             claims.fail(chunk, epoch, str(error))
             fail_scores(score_set.pk, str(error))
             return False
-        items = list(score_set.dataset.items.in_range(chunk.start, chunk.stop))
-        logits, unscorable = predict_items(expert, score_set, items)
         if lost.is_set():
             return False
-        shard = score_store.write_shard(
-            score_set.pk, chunk.start, [logits], (len(items), logits.shape[1]), epoch=epoch
-        )
+        try:
+            shard = score_store.write_shard(
+                score_set.pk, chunk.start, [logits], logits.shape, epoch=epoch
+            )
+        except OSError as error:
+            raise score_store.ScoreStoreError(f"the scores can't be written: {error}") from error
     with transaction.atomic():
         if not claims.commit(chunk, epoch, shard=shard.name, shard_sha256=shard.sha256):
             logger.warning("chunk %s: claim lost, result discarded", chunk.pk)

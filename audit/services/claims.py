@@ -23,6 +23,8 @@ from audit.models import Claimable
 from audit.redaction import clean_error
 
 MAX_ATTEMPTS = 3
+# How long work rests when what it needs is away.
+PAUSE_SECONDS = 10
 Work = TypeVar("Work", bound=Claimable)
 
 
@@ -79,6 +81,25 @@ def put_back(row: Claimable, epoch: int, error: str) -> bool:
             work=Claimable.Work.PENDING,
             owner="",
             announced_at=None,
+            error=clean_error(error),
+        )
+        == 1
+    )
+
+
+def put_off(row: Claimable, epoch: int, error: str) -> bool:
+    """Return claimed work to the pending ones for a while: what it needs is away, say a full disk.
+
+    That is nobody's failed attempt, and it isn't given up however often it happens.
+    """
+    held = type(row)._default_manager.filter(pk=row.pk, work=Claimable.Work.RUNNING, epoch=epoch)
+    return (
+        held.update(
+            work=Claimable.Work.PENDING,
+            attempts=F("attempts") - 1,
+            owner="",
+            announced_at=None,
+            not_before=Now() + timedelta(seconds=PAUSE_SECONDS),
             error=clean_error(error),
         )
         == 1

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from audit import score_store
 from audit.models import Claimable, ScoreSet
-from audit.score_store import ScoreStoreError, Shard, ShardedLogits
+from audit.score_store import ScoresMissingError, ScoreStoreError, Shard, ShardedLogits
 from audit.services import claims
 
 logger = logging.getLogger(__name__)
@@ -21,15 +21,12 @@ def finish_scores(score_set_id: int) -> bool:
     Whoever comes first holds the closing, for it reads every byte: hours for a very large set.
     A shard whose bytes changed on the disk is scored again instead.
     """
-    complete = ScoreSet.objects.complete().filter(pk=score_set_id, work=Claimable.Work.PENDING)
+    complete = ScoreSet.objects.to_close().filter(pk=score_set_id)
     score_set = complete.select_related("dataset").first()
     epoch = claims.claim(score_set) if score_set else None
     if score_set is None or epoch is None:
         return False
-    shards = [
-        Shard(chunk.start, chunk.stop, chunk.shard, chunk.shard_sha256)
-        for chunk in score_set.chunks.order_by("start")
-    ]
+    shards = _shards_of_chunks(score_set)
     try:
         with claims.heartbeat(score_set, epoch) as lost:
             damaged, sha256 = score_store.check_shards(score_set.pk, shards)
@@ -39,20 +36,64 @@ def finish_scores(score_set_id: int) -> bool:
                 return False
             return close_score_set(score_set, epoch, shards, sha256)
     except (OSError, ScoreStoreError) as error:
-        logger.warning("%s could not be closed", score_set, exc_info=True)
-        retry_or_fail_closing(score_set, epoch, str(error))
+        logger.warning("%s can't be closed now: %s", score_set, error)
+        claims.put_off(score_set, epoch, str(error))
         return False
 
 
 @transaction.atomic
 def _score_again(score_set: ScoreSet, epoch: int, damaged: Sequence[Shard]) -> bool:
-    reason = f"{len(damaged)} shards are missing or aren't what was written: scored again"
-    logger.warning("%s: %s, first %s", score_set, reason, damaged[0].name)
-    if claims.put_back(score_set, epoch, reason):
-        score_set.chunks.filter(start__in=[shard.start for shard in damaged]).update(
-            work=Claimable.Work.PENDING, announced_at=None, shard="", shard_sha256=""
-        )
+    if claims.put_back(score_set, epoch, _describe(damaged)):
+        _forget_shards(score_set, damaged)
     return False
+
+
+def _forget_shards(score_set: ScoreSet, damaged: Sequence[Shard]) -> None:
+    logger.warning("%s: %s", score_set, _describe(damaged))
+    score_set.chunks.filter(start__in=[shard.start for shard in damaged]).update(
+        work=Claimable.Work.PENDING, announced_at=None, attempts=0, shard="", shard_sha256=""
+    )
+
+
+def _describe(damaged: Sequence[Shard]) -> str:
+    if not damaged:
+        return "the manifest is missing"
+    return f"{len(damaged)} shards are missing or aren't what was written, first {damaged[0].name}"
+
+
+def _shards_of_chunks(score_set: ScoreSet) -> list[Shard]:
+    columns = ("start", "stop", "shard", "shard_sha256")
+    return [Shard(*row) for row in score_set.chunks.order_by("start").values_list(*columns)]
+
+
+def reopen_damaged(score_set: ScoreSet) -> str:
+    """Check finished scores against what was written; return what is wrong, empty if nothing.
+
+    What workers scored is scored again, the damaged shards alone. What was imported fails and can
+    be imported again.
+    """
+    is_run = score_set.source == ScoreSet.Source.RUN
+    has_manifest = True
+    try:
+        shards = score_store.read_manifest(score_set.pk)
+    except ScoresMissingError:
+        has_manifest, shards = False, _shards_of_chunks(score_set)
+    damaged, _ = score_store.check_shards(score_set.pk, shards) if shards else ([], "")
+    if has_manifest and not damaged:
+        return ""
+    reason = _describe(damaged)
+    state = ScoreSet.State.SCORING if is_run else ScoreSet.State.FAILED
+    with transaction.atomic():
+        reopened = ScoreSet.objects.filter(pk=score_set.pk, state=ScoreSet.State.READY).update(
+            state=state,
+            work=Claimable.Work.PENDING,
+            attempts=0,
+            announced_at=None,
+            error=reason if is_run else f"{reason}: import the scores again",
+        )
+        if reopened and is_run:
+            _forget_shards(score_set, damaged)
+    return reason
 
 
 def close_score_set(score_set: ScoreSet, epoch: int, shards: Sequence[Shard], sha256: str) -> bool:
@@ -77,9 +118,7 @@ def close_score_set(score_set: ScoreSet, epoch: int, shards: Sequence[Shard], sh
 
 
 @transaction.atomic
-def retry_or_fail_closing(score_set: ScoreSet, epoch: int, reason: str) -> None:
-    """Let a closing that failed be tried again; after three attempts the score set fails."""
-    score_set.refresh_from_db(fields=["attempts"])
-    score_set.epoch = epoch
+def retry_or_fail_closing(score_set: ScoreSet, reason: str) -> None:
+    """Let a closing whose worker died be tried again; after three attempts the score set fails."""
     if claims.retry_or_fail(score_set, reason):
         ScoreSet.objects.filter(pk=score_set.pk).update(state=ScoreSet.State.FAILED)

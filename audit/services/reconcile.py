@@ -15,7 +15,7 @@ def reconcile() -> None:
         give_up_attempt(chunk, f"worker {chunk.owner} died or fell silent", killed=True)
     for score_set in claims.abandoned(ScoreSet.objects.complete()):
         reason = f"worker {score_set.owner} died or fell silent"
-        retry_or_fail_closing(score_set, score_set.epoch, reason)
+        retry_or_fail_closing(score_set, reason)
     advance_audits()
     for audit in claims.abandoned(Audit.objects.filter(state=Audit.State.CALIBRATING)):
         retry_or_fail_audit(audit, f"worker {audit.owner} died or fell silent")

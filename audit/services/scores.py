@@ -191,11 +191,13 @@ def _reserve(dataset: Dataset, expert: str, source: ScoreSet.Source) -> ScoreSet
         dataset=dataset, expert=expert, defaults={"source": source}
     )
     if not is_new:
-        unfinished = ScoreSet.objects.scoring().filter(pk=score_set.pk, source=source)
+        unfinished = ScoreSet.objects.filter(pk=score_set.pk, source=source).unfinished()
         if source == ScoreSet.Source.RUN or not unfinished.exists():
             raise ScoresRefusedError(f"{dataset} has scores of {expert!r} already")
         for left_behind in claims.abandoned(unfinished):
             claims.put_back(left_behind, left_behind.epoch, "the import was interrupted")
+        unfinished.update(state=ScoreSet.State.SCORING)
+        score_set.refresh_from_db()
     return score_set
 
 

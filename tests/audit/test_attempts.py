@@ -177,16 +177,16 @@ def test_a_calibration_that_raises_is_tried_again_and_then_fails_with_the_reason
         tasks.process_chunk(chunk.pk)
     audits.advance_audits()
 
-    def no_space(_audit_id: int) -> bool:
+    def no_memory(_audit_id: int) -> bool:
         audit.refresh_from_db()
         claims.claim(audit)
-        raise OSError(28, "No space left on device")
+        raise MemoryError("cannot allocate 40 GB")
 
-    monkeypatch.setattr(tasks.calibration, "calibrate_audit", no_space)
+    monkeypatch.setattr(tasks.calibration, "calibrate_audit", no_memory)
     for _ in range(claims.MAX_ATTEMPTS):
         audit.refresh_from_db()
         assert audit.state == audit.State.CALIBRATING
         tasks.calibrate_audit(audit.pk)
     audit.refresh_from_db()
     assert audit.state == audit.State.FAILED
-    assert "No space left" in audit.error
+    assert "cannot allocate" in audit.error

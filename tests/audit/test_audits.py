@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError
 
 from audit.evidence import load_evidence
-from audit.models import Audit, Claimable, Dataset, Flag, ScoreSet
+from audit.models import Audit, Dataset, Flag, ScoreSet
 from audit.services.audits import (
     AuditRefusedError,
     advance_audits,
@@ -198,9 +198,10 @@ def test_scores_lost_from_the_disk_fail_the_audit_with_a_reason(settings):
     for path in settings.LABEL_AUDIT_HOME.glob("scores/*/manifest.json"):
         path.unlink()
     assert not calibrate_audit(audit.pk)
+    advance_audits()
     audit.refresh_from_db()
-    assert (audit.state, audit.work) == (Audit.State.FAILED, Claimable.Work.FAILED)
-    assert "no manifest" in audit.error
+    assert audit.state == Audit.State.FAILED
+    assert "manifest is missing: import the scores again" in audit.error
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,8 @@ from django.db.models.functions import Now
 
 from audit import devices, tasks
 from audit.management.commands.worker import expert_children
-from audit.models import Chunk, Claimable, Installation, ScoreSet, Worker
-from audit.score_files import score_files
-from audit.services import attempts, chunks, claims, closing, workers
-from audit.services.reconcile import reconcile
+from audit.models import Chunk, Claimable, Installation, Worker
+from audit.services import attempts, claims, workers
 from audit.services.scores import request_scores
 from tests.factories import make_dataset
 
@@ -80,57 +77,6 @@ def test_a_part_of_a_chunk_is_given_part_of_the_time(settings, monkeypatch):
     Chunk.objects.create(score_set=score_set, start=100, stop=101)
     tasks.announce_work()
     assert limits == [100, 50, 25]
-
-
-def test_scores_are_closed_once_and_a_closing_that_died_is_taken_up(monkeypatch):
-    monkeypatch.setattr(chunks, "CLOSE_AT_ONCE_BYTES", 0)
-    score_set = request_scores(make_dataset(n_items=4), "stub:3")
-    chunk = score_set.chunks.get()
-    assert not closing.finish_scores(score_set.pk)
-    tasks.process_chunk(chunk.pk)
-    score_set.refresh_from_db()
-    assert claims.claim(score_set, "another-host:1") == 1
-    assert not closing.finish_scores(score_set.pk)
-    ScoreSet.objects.update(claimed_at=Now() - timedelta(hours=1))
-    reconcile()
-    sent = []
-    monkeypatch.setattr(tasks.close_scores, "delay", sent.append)
-    assert tasks.announce_work() == 1
-    tasks.close_scores(*sent)
-    score_set.refresh_from_db()
-    assert score_set.is_ready
-
-
-def test_scores_that_can_not_be_closed_fail_with_the_reason(monkeypatch):
-    score_set = request_scores(make_dataset(n_items=4), "stub:3")
-
-    def no_space(*_args):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as full:
-        full.setattr(closing.score_store, "write_manifest", no_space)
-        tasks.process_chunk(score_set.chunks.get().pk)
-        for _ in range(claims.MAX_ATTEMPTS):
-            closing.finish_scores(score_set.pk)
-    score_set.refresh_from_db()
-    assert score_set.state == ScoreSet.State.FAILED
-    assert "No space left" in score_set.error
-    score_set = request_scores(score_set.dataset, "stub:3")
-    assert closing.finish_scores(score_set.pk)
-
-
-def test_a_worker_that_lost_its_claim_takes_its_shard_away(monkeypatch):
-    score_set = request_scores(make_dataset(n_items=4), "stub:3")
-    chunk = score_set.chunks.get()
-    whole = chunks.predict_items
-
-    def taken_away(*args):
-        Chunk.objects.update(epoch=7)
-        return whole(*args)
-
-    monkeypatch.setattr(chunks, "predict_items", taken_away)
-    assert not chunks.score_chunk(chunk.pk)
-    assert score_files().names(score_set.pk) == []
 
 
 @pytest.fixture
