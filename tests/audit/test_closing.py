@@ -195,7 +195,8 @@ def test_f32_imported_scores_that_are_damaged_fail_and_can_be_imported_again():
     labels = list(dataset.items.values_list("given_label", flat=True))
     rows = 5 * np.eye(3, dtype=np.float32)[labels]
     source = ScoreSet.Source.IMPORTED
-    first, second = (store_scores(dataset, name, [rows], source=source) for name in ("a", "b"))
+    first = store_scores(dataset, "a", [rows], source=source)
+    store_scores(dataset, "b", [2 * rows], source=source)
     audit = audits.start_audit(dataset, ["a", "b"])
     for path in stored(first, "x").parent.glob("*.npy"):
         path.write_bytes(b"\x93NUMPY rubbish")
@@ -204,7 +205,7 @@ def test_f32_imported_scores_that_are_damaged_fail_and_can_be_imported_again():
     audit.refresh_from_db()
     assert audit.state == Audit.State.FAILED
     assert "import the scores again" in audit.error
-    assert store_scores(dataset, "a", [rows], source=source).sha256 == second.sha256
+    assert store_scores(dataset, "a", [rows], source=source).sha256 == first.sha256
     assert audits.resume_audit(audit)
     tasks.calibrate_audit(audit.pk)
     audit.refresh_from_db()
