@@ -253,6 +253,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         white = Image.new("RGB", picture.size, (255, 255, 255))
         white.paste(with_alpha, mask=with_alpha.getchannel("A"))
         return white
-    if picture.mode in {"1", "L", "P", "RGB", "CMYK", "YCbCr"}:
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode in {"1", "L", "P", "CMYK", "YCbCr"}:
         return picture.convert("RGB")
     raise UnusableImage("bit_depth", f"pixels of mode {picture.mode} are not accepted")

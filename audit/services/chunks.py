@@ -121,9 +121,10 @@ def predict_items(
     if inputs.values:
         predicted, refused = _predict(expert, inputs.values)
         logits[inputs.places] = fill_absent_choices(predicted, n_classes)
-        problems |= {inputs.places[place]: problem for place, problem in refused.items()}
+        # A picture that couldn't be opened keeps that reason.
+        problems = {inputs.places[place]: each for place, each in refused.items()} | problems
     for place in inputs.places:
-        if not np.isfinite(logits[place]).all():
+        if place in problems or not np.isfinite(logits[place]).all():
             logits[place] = np.nan
             problems.setdefault(
                 place, InputProblem("nonfinite", "the expert returned NaN or infinity")

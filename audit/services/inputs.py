@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from PIL import Image
+
 from audit.images import UnusableImage, open_rgb
 from audit.models import Dataset, Item
 from scoring.experts.base import InputProblem, Question
@@ -13,30 +15,51 @@ from scoring.experts.base import InputProblem, Question
 
 @dataclass(slots=True)
 class Inputs:
-    """What an expert is given, and by place among the items: which they are, and what failed."""
+    """What an expert is given, and by place among the items: which they are, and what failed.
 
-    values: list[Any] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
+    Pictures are opened when the expert asks for them, so ``problems`` is complete only then.
+    """
+
+    values: Sequence[Any]
+    places: list[int]
     problems: dict[int, InputProblem] = field(default_factory=dict)
+
+
+class Pictures(Sequence[Any]):
+    """The pictures of items, each opened when it is asked for, from any thread.
+
+    A chunk's pictures never lie in memory together, and are decoded while others are computed.
+    """
+
+    def __init__(self, dataset: Dataset, items: Sequence[Item], places: Sequence[int]) -> None:
+        self.problems: dict[int, InputProblem] = {}
+        self._dataset = dataset
+        self._items = items
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        place = self._places[index]
+        item = self._items[place]
+        try:
+            return open_rgb(self._dataset.folder, item.image, sha256=item.content_sha256 or None)
+        except UnusableImage as problem:
+            self.problems[place] = InputProblem(problem.code, problem.detail)
+            # Scored like any other and blanked afterwards: batches stay as they would have been,
+            # and so do the other rows, to the last bit.
+            return Image.new("RGB", (1, 1))
 
 
 def prepare_inputs(dataset: Dataset, items: Sequence[Item]) -> Inputs:
     """Return the inputs for all items that aren't quarantined, in order."""
-    inputs = Inputs()
-    for place, item in enumerate(items):
-        if item.is_quarantined:
-            continue
-        try:
-            value = _open_item(dataset, item)
-        except UnusableImage as problem:
-            inputs.problems[place] = InputProblem(problem.code, problem.detail)
-            continue
-        inputs.values.append(value)
-        inputs.places.append(place)
-    return inputs
-
-
-def _open_item(dataset: Dataset, item: Item) -> Any:
+    places = [place for place, item in enumerate(items) if not item.is_quarantined]
     if dataset.kind == Dataset.Kind.IMAGE:
-        return open_rgb(dataset.folder, item.image, sha256=item.content_sha256 or None)
-    return Question(item.question, tuple(item.choices), item.subject, item.key)
+        pictures = Pictures(dataset, items, places)
+        return Inputs(pictures, places, pictures.problems)
+    chosen = [items[place] for place in places]
+    questions = [
+        Question(item.question, tuple(item.choices), item.subject, item.key) for item in chosen
+    ]
+    return Inputs(questions, places)

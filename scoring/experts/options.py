@@ -10,6 +10,8 @@ from scoring.experts.base import UnknownExpertError
 from scoring.experts.prompts import DEFAULTS, SCORINGS, PromptTemplate, Scoring, find_prompt
 
 MAX_SHOTS = 100
+PRECISIONS = ("float32", "bfloat16", "float16")
+RESIZES = ("fast", "exact")
 
 _OPTION = re.compile(r",(?P<key>[a-z_]+)=(?P<value>[A-Za-z0-9@._-]*)\Z")
 _SHOTS = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -22,6 +24,18 @@ class QuestionOptions:
     scoring: Scoring
     prompt: PromptTemplate
     shots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """How a classifier of images computes: in what precision, and how pictures are resized.
+
+    ``fast`` resizes as torch does, ``exact`` as Pillow does and timm's own evaluation with it; a
+    colour differs by two steps of 255 at most.
+    """
+
+    precision: str = "float32"
+    resize: str = "fast"
 
 
 def split_options(text: str, allowed: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -62,3 +76,14 @@ def read_question_options(options: Mapping[str, str]) -> QuestionOptions:
     if not _SHOTS.fullmatch(shots) or int(shots) > MAX_SHOTS:
         raise UnknownExpertError(f"shots={shots} is not a number from 0 to {MAX_SHOTS}")
     return QuestionOptions(scoring, prompt, int(shots))
+
+
+def read_image_options(options: Mapping[str, str]) -> ImageOptions:
+    """Read ``precision`` and ``resize``."""
+    read = ImageOptions(**options)
+    if read.precision not in PRECISIONS:
+        message = f"precision={read.precision} is not one of {', '.join(PRECISIONS)}"
+        raise UnknownExpertError(message)
+    if read.resize not in RESIZES:
+        raise UnknownExpertError(f"resize={read.resize} is not one of {', '.join(RESIZES)}")
+    return read

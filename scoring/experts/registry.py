@@ -35,21 +35,19 @@ def load_expert(
     weights_root: Path | None = None,
     device: str = "auto",
     batch_size: int | None = None,
-    precision: str = "float32",
 ) -> Expert:
     """Return the expert called ``name``, its weights in memory on ``device``.
 
     ``weights_root`` is the installation's folder of fetched models. ``batch_size`` None lets the
-    expert choose for its device; ``precision`` is float32 or bfloat16.
+    expert choose for its device.
     """
     parsed = parse_expert(name, weights_root=weights_root)
-    check_options(device, batch_size, precision)
+    check_options(device, batch_size)
     module, _, attribute = BACKENDS[parsed.backend].rpartition(".")
     expert: Expert = getattr(import_module(module), attribute)(
         parsed,
         weights_root=weights_root,
         device=device,
         batch_size=batch_size,
-        precision=precision,
     )
     return expert

@@ -30,7 +30,6 @@ class StubExpert:
         weights_root: Path | None = None,  # noqa: ARG002 - one signature for all backends
         device: str = "auto",  # noqa: ARG002
         batch_size: int | None = None,  # noqa: ARG002
-        precision: str = "float32",  # noqa: ARG002
     ) -> None:
         classes, seed, delay = (*(int(part) for part in name.model.split("-")), 0, 0)[:3]
         self._seed = seed

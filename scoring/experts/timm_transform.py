@@ -78,17 +78,19 @@ class TransformConfig:
 class Transform:
     """timm's evaluation transform, cut in two where bytes become numbers.
 
-    ``pixels`` resizes and crops with Pillow; ``normalise`` does the arithmetic on a whole batch,
-    on the model's device, so that only bytes cross to it.
+    ``pixels`` resizes and crops a picture; ``normalise`` does the arithmetic on a whole batch, on
+    the model's device, so that only bytes cross to it. ``resize`` says who resizes: ``exact`` is
+    Pillow, bit for bit what timm evaluates with; ``fast`` is torch, more than twice as fast, where it
+    knows the interpolation. ``resizer`` says which of the two it became.
     """
 
-    def __init__(self, config: TransformConfig) -> None:
+    def __init__(self, config: TransformConfig, *, resize: str = "fast") -> None:
         import torch
         from timm.data import create_transform
 
         self.config = config
         self._mode = _MODES[config.input_size[0]]
-        self._resize: Callable[[Image.Image], torch.Tensor] = create_transform(
+        exact = create_transform(
             input_size=config.input_size,
             is_training=False,
             interpolation=config.interpolation,
@@ -98,8 +100,18 @@ class Transform:
             crop_mode=config.crop_mode,
             normalize=False,
         )
-        self._mean = torch.tensor(config.mean).view(1, -1, 1, 1)
-        self._std = torch.tensor(config.std).view(1, -1, 1, 1)
+        fast = _resize_with_torch(exact) if resize == "fast" else None
+        self.resizer = "pillow" if fast is None else "torch"
+        self._resize: Callable[[Image.Image], torch.Tensor] = fast or exact
+        # One row of pixels, written out: spreading three numbers over every pixel is slower
+        # than the arithmetic itself.
+        width = config.input_size[2]
+        self._mean = torch.tensor(config.mean).repeat(width)
+        self._std = torch.tensor(config.std).repeat(width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that decides the pixels, for the card of an expert."""
+        return self.config.to_json() | {"resize": self.resizer, "max_aspect": MAX_ASPECT}
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """Return uint8 pixels of shape (channels, height, width)."""
@@ -113,13 +125,32 @@ class Transform:
         """Return (pixels / 255 - mean) / std in float32, channels last.
 
         Same operations in the same order as torchvision's ToTensor and Normalize, hence the same
-        bits as timm's own loader gives.
+        bits as timm's own loader gives. Fastest where ``pixels`` lie in memory channels last too.
         """
         import torch
 
-        values = pixels.to(torch.float32, memory_format=torch.channels_last).div_(255)
-        mean, std = (part.to(values.device) for part in (self._mean, self._std))
-        return values.sub_(mean).div_(std)
+        n_images, channels, height, width = pixels.shape
+        rows = pixels.permute(0, 2, 3, 1).reshape(n_images, height, width * channels)
+        mean, std = (part.to(pixels.device) for part in (self._mean, self._std))
+        values = rows.to(torch.float32).div_(255).sub_(mean).div_(std)
+        return values.view(n_images, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _resize_with_torch(transform: Any) -> Callable[[Image.Image], torch.Tensor] | None:
+    """Return timm's steps with the first, the resizing, done by torch; None where it can't.
+
+    Same size, same filter; torch resizes bytes with vector instructions, Pillow without.
+    """
+    from torchvision.transforms import Compose, InterpolationMode, Resize, v2
+    from torchvision.transforms.functional import pil_to_tensor
+
+    first, *others = transform.transforms
+    filters = {InterpolationMode.BILINEAR, InterpolationMode.BICUBIC}
+    if type(first) is not Resize or first.interpolation not in filters:
+        return None
+    resize = v2.Resize(first.size, first.interpolation, antialias=True)
+    steps: Callable[[Image.Image], torch.Tensor] = Compose([pil_to_tensor, resize, *others])
+    return steps
 
 
 def _cut_long_strip(image: Image.Image) -> Image.Image:

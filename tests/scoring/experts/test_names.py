@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from scoring.experts import ExpertRefused, UnknownExpertError, load_expert, parse_expert
+from scoring.experts.options import ImageOptions
 from scoring.experts.timm_names import list_architectures
 from scoring.experts.weights_file import write_weights
 
@@ -71,13 +72,27 @@ def test_a_missing_weights_file_is_refused_with_the_places_looked_at(tmp_path):
         ({"batch_size": 1_000_000}, "batch_size"),
         ({"device": "tpu"}, "device"),
         ({"device": "cuda:x"}, "device"),
-        ({"precision": "int4"}, "precision"),
     ],
 )
 def test_B141_options_no_machine_can_honour_are_refused(options, code):
     with pytest.raises(ExpertRefused) as refusal:
         load_expert("stub:10", **options)
     assert refusal.value.reason_code == code
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["precision=int4", "resize=soft", "precision=", "shots=5", "resize=exact,resize=fast"],
+)
+def test_B141_unknown_options_and_values_in_a_name_are_refused(options):
+    with pytest.raises(UnknownExpertError, match=options.partition("=")[0]):
+        parse_expert(f"timm:resnet18,{options}")
+
+
+def test_a_name_says_how_the_expert_computes():
+    assert parse_expert("timm:resnet18").image == ImageOptions("float32", "fast")
+    parsed = parse_expert("timm:resnet18,precision=bfloat16,resize=exact")
+    assert (parsed.model, parsed.image) == ("resnet18", ImageOptions("bfloat16", "exact"))
 
 
 def test_a_refusal_survives_the_way_between_two_processes():
