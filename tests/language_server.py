@@ -114,6 +114,7 @@ class Behaviour:
     echoes: bool = True
     most_top: int = 20
     fails_after: int | None = None
+    strips_tokens: bool = False
     delay: float = 0.0
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     started_at: list[float] = field(default_factory=list)
@@ -266,6 +267,8 @@ class Handler(BaseHTTPRequestHandler):
     def top(self, row: Any, n_top: int) -> list[tuple[str, float]]:
         values, places = row.topk(n_top)
         names = [self.model.decode(int(place)) for place in places]
+        if self.behaviour.strips_tokens:
+            names = [name.strip() or name for name in names]
         return list(zip(names, values.tolist(), strict=True))
 
     def wrap(self, choice: dict[str, Any], n_prompt: int, n_made: int) -> dict[str, Any]:

@@ -188,6 +188,7 @@ class Migration(migrations.Migration):
                 ('stop', models.PositiveIntegerField()),
                 ('shard', models.CharField(blank=True, max_length=120)),
                 ('shard_sha256', models.CharField(blank=True, max_length=64)),
+                ('bounded', models.JSONField(blank=True, default=list, help_text='Positions of items with a logit that is a bound.')),
                 ('score_set', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='chunks', to='audit.scoreset')),
             ],
             options={

@@ -82,6 +82,9 @@ class Chunk(Claimable):
     stop = models.PositiveIntegerField()
     shard = models.CharField(max_length=120, blank=True)
     shard_sha256 = models.CharField(max_length=64, blank=True)
+    bounded = models.JSONField(
+        default=list, blank=True, help_text="Positions of items with a logit that is a bound."
+    )
 
     objects = ChunkQuerySet.as_manager()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,9 +16,12 @@ from audit import score_store
 from audit.models import Chunk, Item, ScoreSet, UnscorableItem
 from audit.services import claims
 from audit.services.closing import finish_scores
+from audit.services.endpoints import endpoints_for
 from audit.services.inputs import prepare_inputs
 from audit.services.scores import check_kind, fail_scores, models_folder
 from scoring.experts.base import (
+    BoundedExpert,
+    BoundedPrediction,
     Expert,
     ExpertRefused,
     InputProblem,
@@ -36,7 +40,7 @@ CLOSE_AT_ONCE_BYTES = 1 << 26
 @lru_cache(maxsize=2)
 def loaded_expert(name: str) -> Expert:
     """Return the expert, kept in this process's memory between chunks."""
-    return load_expert(name, weights_root=models_folder())
+    return load_expert(name, weights_root=models_folder(), endpoints=endpoints_for(name))
 
 
 def make_way_for_urgent(chunk_id: int) -> int:
@@ -68,12 +72,13 @@ def score_chunk(chunk_id: int) -> bool:
             expert = loaded_expert(score_set.expert)
             _check_expert(score_set, expert)
             items = list(score_set.dataset.items.in_range(chunk.start, chunk.stop))
-            logits, unscorable = predict_items(expert, score_set, items)
+            predicted = predict_items(expert, score_set, items)
         except (ExpertRefused, UnknownExpertError) as error:
             # No item's fault: whoever puts the expert right resumes.
             claims.fail(chunk, epoch, str(error))
             fail_scores(score_set.pk, str(error))
             return False
+        logits = predicted.logits
         if lost.is_set():
             return False
         try:
@@ -83,11 +88,12 @@ def score_chunk(chunk_id: int) -> bool:
         except OSError as error:
             raise score_store.ScoreStoreError(f"the scores can't be written: {error}") from error
     with transaction.atomic():
-        if not claims.commit(chunk, epoch, shard=shard.name, shard_sha256=shard.sha256):
+        written = {"shard": shard.name, "shard_sha256": shard.sha256}
+        if not claims.commit(chunk, epoch, bounded=predicted.bounded, **written):
             logger.warning("chunk %s: claim lost, result discarded", chunk.pk)
             score_store.remove_shard(score_set.pk, shard)
             return False
-        UnscorableItem.objects.bulk_create(unscorable, ignore_conflicts=True)
+        UnscorableItem.objects.bulk_create(predicted.unscorable, ignore_conflicts=True)
     if logits.nbytes / len(items) * score_set.dataset.n_items <= CLOSE_AT_ONCE_BYTES:
         finish_scores(score_set.pk)
     return True
@@ -106,10 +112,21 @@ def _check_expert(score_set: ScoreSet, expert: Expert) -> None:
         ScoreSet.objects.filter(pk=score_set.pk, card={}).update(card=score_set.card)
 
 
-def predict_items(
-    expert: Expert, score_set: ScoreSet, items: Sequence[Item]
-) -> tuple[NDArray[np.float32], list[UnscorableItem]]:
-    """Return logits (n_items, n_classes) and the items that have none, with the reason.
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What an expert makes of items: logits (n_items, n_classes), and where they fall short.
+
+    ``unscorable``: the items that have none, with the reason; ``bounded``: the positions of those
+    with a logit that is only an upper bound.
+    """
+
+    logits: NDArray[np.float32]
+    unscorable: list[UnscorableItem]
+    bounded: list[int]
+
+
+def predict_items(expert: Expert, score_set: ScoreSet, items: Sequence[Item]) -> Predicted:
+    """Return what the expert makes of the items.
 
     A row is NaN where the item is quarantined, its image is no longer what was imported, the
     expert can't score it, or returned something that isn't finite.
@@ -118,11 +135,15 @@ def predict_items(
     logits = np.full((len(items), n_classes), np.nan, dtype=np.float32)
     inputs = prepare_inputs(score_set.dataset, items)
     problems = inputs.problems
+    bounded: list[int] = []
     if inputs.values:
-        predicted, refused = _predict(expert, inputs.values)
-        logits[inputs.places] = fill_absent_choices(predicted, n_classes)
+        found = _predict(expert, inputs.values)
+        logits[inputs.places] = fill_absent_choices(found.logits, n_classes)
         # A picture that couldn't be opened keeps that reason.
-        problems = {inputs.places[place]: each for place, each in refused.items()} | problems
+        refused = {inputs.places[place]: each for place, each in found.problems.items()}
+        problems = refused | problems
+        places = np.array(inputs.places)[found.is_bounded]
+        bounded = [items[place].position for place in places.tolist()]
     for place in inputs.places:
         if place in problems or not np.isfinite(logits[place]).all():
             logits[place] = np.nan
@@ -133,16 +154,17 @@ def predict_items(
         _unscorable(score_set, items[place], problem.code, problem.detail)
         for place, problem in sorted(problems.items())
     ]
-    return logits, unscorable
+    return Predicted(logits, unscorable, bounded)
 
 
-def _predict(
-    expert: Expert, inputs: Sequence[Any]
-) -> tuple[NDArray[np.float32], dict[int, InputProblem]]:
+def _predict(expert: Expert, inputs: Sequence[Any]) -> BoundedPrediction:
+    if isinstance(expert, BoundedExpert):
+        return expert.predict_bounded(inputs)
+    exact = np.zeros(len(inputs), dtype=np.bool_)
     try:
-        return expert.predict(inputs), {}
+        return BoundedPrediction(expert.predict(inputs), exact, {})
     except UnscorableInputsError as refusal:
-        return refusal.logits, refusal.problems
+        return BoundedPrediction(refusal.logits, exact, refusal.problems)
 
 
 def _unscorable(score_set: ScoreSet, item: Item, code: str, detail: str) -> UnscorableItem:

@@ -27,6 +27,7 @@ def finish_scores(score_set_id: int) -> bool:
     if score_set is None or epoch is None:
         return False
     shards = _shards_of_chunks(score_set)
+    _note_bounds(score_set)
     try:
         with claims.heartbeat(score_set, epoch) as lost:
             damaged, sha256 = score_store.check_shards(score_set.pk, shards)
@@ -39,6 +40,17 @@ def finish_scores(score_set_id: int) -> bool:
         logger.warning("%s can't be closed now: %s", score_set, error)
         claims.put_off(score_set, epoch, str(error))
         return False
+
+
+def _note_bounds(score_set: ScoreSet) -> None:
+    """Have every page that shows the scores say for how many items they are partly bounds."""
+    n_bounded = sum(map(len, score_set.chunks.values_list("bounded", flat=True)))
+    if n_bounded:
+        notice = (
+            f"In {n_bounded:,} of {score_set.dataset.n_items:,} items an option was not among the "
+            "likeliest tokens that the server tells: its score is an upper bound."
+        )
+        score_set.parameters |= {"bounded": n_bounded, "notice": notice}
 
 
 @transaction.atomic
@@ -111,7 +123,8 @@ def close_score_set(score_set: ScoreSet, epoch: int, shards: Sequence[Shard], sh
         "sha256": sha256,
     }
     score_store.write_manifest(score_set.pk, shards, facts)
-    if not claims.commit(score_set, epoch, state=ScoreSet.State.READY, sha256=sha256):
+    ready = {"state": ScoreSet.State.READY, "parameters": score_set.parameters}
+    if not claims.commit(score_set, epoch, sha256=sha256, **ready):
         return False
     score_store.remove_orphans(score_set.pk, {shard.name for shard in shards})
     return True

@@ -8,8 +8,21 @@ from pathlib import Path
 
 from django.conf import settings
 
-from audit.config.environment import read_endpoint_key
+from audit.config.environment import SettingError, read_endpoint_key
+from scoring.experts.base import ExpertRefused
 from scoring.experts.endpoints import Endpoint, find_endpoint
+
+
+def endpoints_for(expert: str) -> dict[str, Endpoint]:
+    """Return the endpoints, the one that an expert's name refers to with its key."""
+    backend, _, model = expert.partition(":")
+    name = model.partition(",")[0]
+    if backend != "endpoint" or name not in settings.ENDPOINTS:
+        return dict(settings.ENDPOINTS)
+    try:
+        return {**settings.ENDPOINTS, name: endpoint_with_key(name)}
+    except SettingError as error:
+        raise ExpertRefused("endpoint_key", str(error)) from error
 
 
 def endpoint_with_key(name: str) -> Endpoint:

@@ -88,7 +88,8 @@ def check_kind(dataset: Dataset, expert: str, takes: frozenset[Kind]) -> None:
 def _plan(dataset: Dataset, expert: str) -> ScoreSet:
     check_has_classes(dataset)
     try:
-        name = parse_expert(expert, weights_root=models_folder())
+        root, endpoints = models_folder(), settings.ENDPOINTS
+        name = parse_expert(expert, weights_root=root, endpoints=endpoints)
         check_kind(dataset, expert, name.takes)
     except (UnknownExpertError, ExpertRefused) as error:
         raise ScoresRefusedError(str(error)) from error

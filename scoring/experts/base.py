@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +152,26 @@ class Expert(Protocol):
         have no logits.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedPrediction:
+    """Logits of an expert that isn't told everything, (n_inputs, n_choices).
+
+    ``is_bounded`` (n_inputs,): which inputs have a choice whose logit is only an upper bound;
+    ``problems``: why an input has no logits, by place.
+    """
+
+    logits: Logits
+    is_bounded: NDArray[np.bool_]
+    problems: Mapping[int, InputProblem]
+
+
+@runtime_checkable
+class BoundedExpert(Protocol):
+    """An expert that sees no more of its model than the likeliest tokens."""
+
+    def predict_bounded(self, inputs: Sequence[Any]) -> BoundedPrediction: ...
 
 
 def fill_absent_choices(logits: Logits, n_classes: int) -> Logits:

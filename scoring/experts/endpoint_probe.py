@@ -62,7 +62,9 @@ def _list_models(client: EndpointClient) -> str:
 
 
 def _score_letters(client: EndpointClient) -> str:
-    top = read_first_token(client, QUESTION)
+    top = read_first_token(client, QUESTION).top
+    if not top:
+        raise RequestRefused(f"no log-probabilities in its {client.endpoint.form} form")
     likeliest = max(top, key=lambda token: top[token])
     return f"{len(top)} log-probabilities a token; after a question, {likeliest!r} is the likeliest"
 

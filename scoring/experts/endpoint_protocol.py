@@ -12,8 +12,16 @@ from scoring.experts.endpoint_client import Document, EndpointClient, RequestRef
 COMPLETIONS = "/completions"
 CHAT = "/chat/completions"
 
-TopTokens = Mapping[str, float]
-"""The likeliest tokens at one place, as text, and their log-probabilities."""
+
+@dataclass(frozen=True, slots=True)
+class FirstToken:
+    """The likeliest first tokens of an answer, as text, with their log-probabilities.
+
+    ``n_prompt_tokens``: how long the prompt is in the server's tokens, where it says so.
+    """
+
+    top: Mapping[str, float]
+    n_prompt_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +49,21 @@ def user_message(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
-def read_first_token(client: EndpointClient, prompt: str) -> TopTokens:
+def read_first_token(client: EndpointClient, prompt: str) -> FirstToken:
     """Return the likeliest tokens after ``prompt``, in the endpoint's form.
 
-    In a chat they are the first tokens of the reply to ``prompt``.
+    In a chat they are the first tokens of the reply to ``prompt``. None where the server tells no
+    log-probabilities.
     """
     endpoint = client.endpoint
     asked = {"temperature": 0, endpoint.reply_limit: 1}
     if endpoint.form == "chat":
         told = {"messages": user_message(prompt), "logprobs": True, "top_logprobs": endpoint.top}
-        choice = _first_choice(client.post(CHAT, {**asked, **told}))
+        document = client.post(CHAT, {**asked, **told})
     else:
-        told = {"prompt": prompt, "logprobs": endpoint.top}
-        choice = _first_choice(client.post(COMPLETIONS, {**asked, **told}))
-    top = _top_tokens(choice.get("logprobs"))
-    if not top:
-        raise ExpertRefused(
-            "log_probabilities",
-            f"endpoint {endpoint.name} returns no log-probabilities in its {endpoint.form} form; "
-            "an expert can't be made of answers alone",
-        )
-    return top
+        document = client.post(COMPLETIONS, {**asked, "prompt": prompt, "logprobs": endpoint.top})
+    top = _top_tokens(_first_choice(document).get("logprobs"))
+    return FirstToken(top, _usage(document).get("prompt_tokens"))
 
 
 def read_echo(client: EndpointClient, text: str) -> Echo:
@@ -69,8 +71,7 @@ def read_echo(client: EndpointClient, text: str) -> Echo:
     asked = {"prompt": text, "echo": True, "logprobs": 1, "temperature": 0, "max_tokens": 1}
     document = client.post(COMPLETIONS, asked)
     told = _first_choice(document).get("logprobs")
-    usage = document.get("usage")
-    n_prompt = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    n_prompt = _usage(document).get("prompt_tokens")
     tokens, values = (
         (told.get("tokens"), told.get("token_logprobs")) if isinstance(told, dict) else (None, None)
     )
@@ -100,8 +101,7 @@ def ask_chat(client: EndpointClient, prompt: str, max_tokens: int) -> Reply:
     document = client.post(CHAT, asked)
     message = _first_choice(document).get("message")
     content = message.get("content") if isinstance(message, dict) else None
-    usage = document.get("usage")
-    spent = usage if isinstance(usage, dict) else {}
+    spent = _usage(document)
     return Reply(
         text=content if isinstance(content, str) else "",
         n_prompt_tokens=spent.get("prompt_tokens"),
@@ -114,6 +114,13 @@ def _first_choice(document: Document) -> Document:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise RequestRefused("the answer holds no choice")
     return dict(choices[0])
+
+
+def _usage(document: Document) -> dict[str, int]:
+    """Return what the server says it counted; what isn't a number is left out."""
+    usage = document.get("usage")
+    counted = usage.items() if isinstance(usage, dict) else ()
+    return {name: value for name, value in counted if isinstance(value, int)}
 
 
 def _top_tokens(told: Any) -> dict[str, float]:

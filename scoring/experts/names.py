@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
-from scoring.experts.options import ImageOptions, read_image_options, split_options
+from scoring.experts.endpoints import Endpoint, EndpointError, find_endpoint
+from scoring.experts.options import (
+    ImageOptions,
+    QuestionOptions,
+    read_image_options,
+    read_question_options,
+    split_options,
+)
 from scoring.experts.timm_names import is_architecture, suggest_architectures
 from scoring.experts.weights_file import read_header
 
@@ -23,7 +31,8 @@ _TIMM = re.compile(r"(?P<model>[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?)(@(?P<file>.+))?"
 class ExpertName:
     """A parsed name: the text as given, its backend, its model, and its own weights file if any.
 
-    ``takes`` says what items the expert can score, ``image`` how it computes pictures.
+    ``takes`` says what items the expert can score, ``image`` how it computes pictures,
+    ``questions`` how a language model is asked, ``endpoint`` which server it is behind.
     """
 
     text: str
@@ -32,6 +41,8 @@ class ExpertName:
     weights: Path | None = None
     takes: frozenset[Kind] = frozenset({"image"})
     image: ImageOptions = field(default_factory=ImageOptions)
+    questions: QuestionOptions | None = None
+    endpoint: Endpoint | None = None
 
 
 def parse_stub(text: str, model: str, weights_root: Path | None) -> ExpertName:  # noqa: ARG001
@@ -62,6 +73,18 @@ def parse_timm(text: str, model: str, weights_root: Path | None) -> ExpertName:
     weights = _locate_file(Path(file).expanduser(), weights_root)
     read_header(weights)
     return ExpertName(text, "timm", name, weights, image=image)
+
+
+def parse_endpoint(text: str, model: str, endpoints: Mapping[str, Endpoint]) -> ExpertName:
+    """Parse ``NAME[,scoring=letters|text][,prompt=NAME][,shots=N]``; an address is never a name."""
+    name, options = split_options(model, ("scoring", "prompt", "shots"))
+    try:
+        endpoint = find_endpoint(endpoints, name)
+    except EndpointError as error:
+        raise UnknownExpertError(str(error)) from error
+    takes: frozenset[Kind] = frozenset({"multiple_choice"})
+    questions = read_question_options(options)
+    return ExpertName(text, "endpoint", name, takes=takes, questions=questions, endpoint=endpoint)
 
 
 def check_options(device: str, batch_size: int | None) -> None:

@@ -81,7 +81,7 @@ def test_the_command_says_what_a_server_can_be_used_for(settings, language_serve
     language_server.behaviour.gives_log_probabilities = False
     text = run("tiny")
     assert text.count("NO") == 2
-    assert "returns no log-probabilities" in text
+    assert "no log-probabilities" in text
 
 
 def test_the_command_fails_where_nothing_works(settings, language_server):

@@ -46,5 +46,7 @@ class Command(AuditCommand):
         now = score_set_progress(score_set, score_set.dataset.n_items)
         over = score_set.state != ScoreSet.State.SCORING
         rate = f", {now.rate:,.0f} items/s" if now.rate else ""
-        self.progress(f"{now.name}: {now.done:,} of {now.total:,} items{rate}", last=over)
+        trouble = f"; last trouble: {now.error}" if now.error and not over else ""
+        counts = f"{now.done:,} of {now.total:,} items{rate}"
+        self.progress(f"{now.name}: {counts}{trouble}", last=over)
         return over
