@@ -29,10 +29,11 @@ _TIMM = re.compile(r"(?P<model>[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?)(@(?P<file>.+))?"
 
 @dataclass(frozen=True, slots=True)
 class ExpertName:
-    """A parsed name: the text as given, its backend, its model, and its own weights file if any.
+    """A parsed name: the text as given, its backend, its model, and its own weights if any.
 
-    ``takes`` says what items the expert can score, ``image`` how it computes pictures,
-    ``questions`` how a language model is asked, ``endpoint`` which server it is behind.
+    ``weights`` is a file, or a folder for a model that needs several. ``takes`` says what items the
+    expert can score, ``image`` how it computes pictures, ``questions`` how a language model is
+    asked, ``endpoint`` which server it is behind.
     """
 
     text: str

@@ -24,6 +24,7 @@ class QuestionOptions:
     scoring: Scoring
     prompt: PromptTemplate
     shots: int
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ def split_options(text: str, allowed: Collection[str]) -> tuple[str, dict[str, s
 
 
 def read_question_options(options: Mapping[str, str]) -> QuestionOptions:
-    """Read ``scoring``, ``prompt`` and ``shots``; a prompt alone brings its own way of scoring.
+    """Read ``scoring``, ``prompt``, ``shots`` and ``precision``.
+
+    A prompt alone brings its own way of scoring, a way of scoring alone its usual prompt.
 
     Without any: the letter's first token, by the prompt of the MMLU paper, without examples.
     """
@@ -75,15 +78,20 @@ def read_question_options(options: Mapping[str, str]) -> QuestionOptions:
     shots = options.get("shots", "0")
     if not _SHOTS.fullmatch(shots) or int(shots) > MAX_SHOTS:
         raise UnknownExpertError(f"shots={shots} is not a number from 0 to {MAX_SHOTS}")
-    return QuestionOptions(scoring, prompt, int(shots))
+    return QuestionOptions(scoring, prompt, int(shots), _read_precision(options))
 
 
 def read_image_options(options: Mapping[str, str]) -> ImageOptions:
     """Read ``precision`` and ``resize``."""
-    read = ImageOptions(**options)
-    if read.precision not in PRECISIONS:
-        message = f"precision={read.precision} is not one of {', '.join(PRECISIONS)}"
-        raise UnknownExpertError(message)
-    if read.resize not in RESIZES:
-        raise UnknownExpertError(f"resize={read.resize} is not one of {', '.join(RESIZES)}")
-    return read
+    resize = options.get("resize", RESIZES[0])
+    if resize not in RESIZES:
+        raise UnknownExpertError(f"resize={resize} is not one of {', '.join(RESIZES)}")
+    return ImageOptions(_read_precision(options), resize)
+
+
+def _read_precision(options: Mapping[str, str]) -> str:
+    precision = options.get("precision", PRECISIONS[0])
+    if precision not in PRECISIONS:
+        allowed = ", ".join(PRECISIONS)
+        raise UnknownExpertError(f"precision={precision} is not one of {allowed}")
+    return precision

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
-from scoring.experts.base import Expert, UnknownExpertError
+from scoring.experts.base import Expert, ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.endpoints import Endpoint
 from scoring.experts.names import (
     ExpertName,
@@ -16,14 +16,19 @@ from scoring.experts.names import (
     parse_stub,
     parse_timm,
 )
+from scoring.experts.transformers_names import parse_transformers
 
-BACKENDS = {  # paths, not classes: importing this module must not import torch
-    "endpoint": "scoring.experts.endpoint_expert.EndpointExpert",
-    "stub": "scoring.experts.stub_expert.StubExpert",
-    "timm": "scoring.experts.timm_expert.TimmExpert",
+_STUB = "scoring.experts.stub_expert.StubExpert"
+
+# By backend and by what the model takes. Paths, not classes: importing this must not import torch.
+BACKENDS: Mapping[str, Mapping[Kind, str]] = {
+    "endpoint": {"multiple_choice": "scoring.experts.endpoint_expert.EndpointExpert"},
+    "stub": {"image": _STUB, "multiple_choice": _STUB},
+    "timm": {"image": "scoring.experts.timm_expert.TimmExpert"},
+    "transformers": {"multiple_choice": "scoring.experts.causal_lm_expert.CausalLMExpert"},
 }
 
-_PARSERS = {"stub": parse_stub, "timm": parse_timm}
+_PARSERS = {"stub": parse_stub, "timm": parse_timm, "transformers": parse_transformers}
 _NO_ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({})
 
 
@@ -36,7 +41,7 @@ def parse_expert(
     """Return the parsed name, or say why no such expert can exist; cheap enough for a web form.
 
     ``endpoints`` are the installation's model servers. Raises ``UnknownExpertError`` for a name
-    that means nothing and ``ExpertRefused`` for a weights file that is missing or not acceptable.
+    that means nothing and ``ExpertRefused`` for weights that are missing or not acceptable.
     Nothing heavy is imported.
     """
     backend, _, model = name.partition(":")
@@ -45,7 +50,11 @@ def parse_expert(
         raise UnknownExpertError(f"{name!r} is not 'backend:model' with a backend in: {known}")
     if backend == "endpoint":
         return parse_endpoint(name, model, endpoints)
-    return _PARSERS[backend](name, model, weights_root)
+    parsed = _PARSERS[backend](name, model, weights_root)
+    if parsed.takes.isdisjoint(BACKENDS[backend]):
+        what = " and ".join(sorted(parsed.takes))
+        raise ExpertRefused("architecture", f"{backend} models that take {what} can't be run yet")
+    return parsed
 
 
 def load_expert(
@@ -63,7 +72,9 @@ def load_expert(
     """
     parsed = parse_expert(name, weights_root=weights_root, endpoints=endpoints)
     check_options(device, batch_size)
-    module, _, attribute = BACKENDS[parsed.backend].rpartition(".")
+    paths = BACKENDS[parsed.backend]
+    path = next(paths[kind] for kind in paths if kind in parsed.takes)
+    module, _, attribute = path.rpartition(".")
     expert: Expert = getattr(import_module(module), attribute)(
         parsed,
         weights_root=weights_root,

@@ -134,10 +134,13 @@ def _read_header_text(path: Path, file: BinaryIO, size: int) -> bytes:
     return file.read(length)
 
 
+def name_foreign_format(start: bytes) -> str | None:
+    """Return what a file that begins so is called, if it is a known format and not safetensors."""
+    return next((name for magic, name in _FOREIGN if start.startswith(magic)), None)
+
+
 def _refuse_format(path: Path, start: bytes) -> ExpertRefused:
-    what = next((name for magic, name in _FOREIGN if start.startswith(magic)), "something else")
-    if not start:
-        what = "empty"
+    what = (name_foreign_format(start) or "something else") if start else "empty"
     message = f"{path} is {what}; only safetensors weights are accepted, whatever the file's name"
     return ExpertRefused("weights_format", message)
 

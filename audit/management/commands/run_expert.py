@@ -18,7 +18,9 @@ class Command(AuditCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dataset")
-        parser.add_argument("expert", help="For example timm:resnet18, timm:NAME@file.safetensors.")
+        parser.add_argument(
+            "expert", help="For example timm:resnet18, transformers:FOLDER,scoring=text,shots=5."
+        )
         parser.add_argument(
             "--wait", action="store_true", help="Score here until done; needs no running worker."
         )
