@@ -15,7 +15,7 @@ from django.core.validators import validate_slug
 from audit.models import Dataset, Item
 from reviews.models import JUDGE_PREFIX, QuestionVerdict, Vote, VoteSource
 from scoring.experts.endpoint_client import EndpointClient, RequestRefused
-from scoring.experts.endpoint_protocol import Reply, ask_chat
+from scoring.experts.endpoint_protocol import Reply, ask_chat, may_hold_control_token
 from scoring.judge_prompts import JudgePrompt, JudgeReply
 
 FLUSH_EVERY = 16
@@ -55,6 +55,8 @@ class Judge:
     def ask(self, item: Item) -> Reply | RequestRefused:
         """Return the model's reply about one item, or the server's refusal of this one request."""
         text = self.prompt.fill(item.question, item.choices, item.given_label or 0)
+        if may_hold_control_token(text):
+            return RequestRefused("its text may be a control token of the model: not asked")
         try:
             return ask_chat(self.client, text, self.max_tokens)
         except RequestRefused as refusal:

@@ -129,6 +129,7 @@ def _context(request: HttpRequest, audit: Audit) -> dict[str, Any]:
         ],
         "names": {method: name_method(method) for method in report["methods"]},
         "pairs": report["overlap"],
+        "shade_note": "95 % intervals" if report["judge"] else "95 % band",
         "shown_pair": _find_pair(report),
         "first_k": _first_k(described),
         "first_point": _first_point(described),

@@ -22,7 +22,12 @@ from scoring.experts.base import (
     UnscorableInputsError,
 )
 from scoring.experts.endpoint_client import EndpointClient, RequestRefused
-from scoring.experts.endpoint_protocol import FirstToken, read_echo, read_first_token
+from scoring.experts.endpoint_protocol import (
+    FirstToken,
+    may_hold_control_token,
+    read_echo,
+    read_first_token,
+)
 from scoring.experts.names import ExpertName
 from scoring.experts.option_tokens import find_options
 from scoring.experts.prompts import MAX_CHOICES
@@ -30,8 +35,6 @@ from scoring.experts.prompts import MAX_CHOICES
 EXAMPLE = Question("What is the capital of France?", ("Rome", "Paris", "Oslo", "Bern"))
 """Asked once, to see what the server tells before all questions are asked."""
 
-# What a server may read as a role or an end rather than as text.
-_CONTROL = re.compile(r"<\|[^|>]*\|>|\[/?INST\]|</?s>|<(start|end)_of_\w+>")
 _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum.{0,20}tokens|too (long|many tokens)", re.IGNORECASE
 )
@@ -123,7 +126,7 @@ class EndpointExpert:
         options = self._options
         prompt = options.prompt.write_prompt(question, options.shots, options.scoring)
         answers = options.prompt.write_answers(question.choices, options.scoring)
-        if _CONTROL.search("".join([prompt, *answers])):
+        if may_hold_control_token("".join([prompt, *answers])):
             return InputProblem("special_token", "its text may be a control token of the model")
         try:
             if options.scoring == "text":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from scoring.experts.endpoint_client import Document, EndpointClient, RequestRef
 
 COMPLETIONS = "/completions"
 CHAT = "/chat/completions"
+
+_CONTROL = re.compile(r"<\|[^|>]*\|>|\[/?INST\]|</?s>|<(start|end)_of_\w+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class Reply:
     text: str
     n_prompt_tokens: int | None
     n_reply_tokens: int | None
+
+
+def may_hold_control_token(text: str) -> bool:
+    """Return whether a server might read a part of ``text`` as a role or an end, not as text."""
+    return _CONTROL.search(text) is not None
 
 
 def user_message(text: str) -> list[dict[str, str]]:

@@ -151,6 +151,10 @@
     write("precision-interval", interval(point.precision));
     write("detection", share(point.detection_rate.estimate));
     write("detection-interval", interval(point.detection_rate));
+    if (report.judge) {
+      write("judge-alone", share(point.precision.judge_only));
+      write("people-alone", share(point.precision.people_only?.estimate ?? null));
+    }
     write("judged", count(point.judged));
     write("errors", count(point.errors));
     document.getElementById("k-of").textContent = `${point.k} of ${slider.max}`;

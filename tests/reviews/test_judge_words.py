@@ -129,6 +129,7 @@ def test_the_report_and_the_page_show_all_three_side_by_side(client):
     page = client.get(f"/audits/{audit.pk}/curves/", {"truth": "judge:model"}).content.decode()
     assert "people and judge-model" in page
     assert "judge, people alone" in page
+    assert "95 % band" not in page
     table = client.get(f"/audits/{audit.pk}/curves.csv", {"truth": "judge:model"}).content.decode()
     row = list(csv.DictReader(StringIO(table)))[-1]
     assert (row["precision_judge_only"], row["precision_people_only"]) == ("0.5", "1.0")
