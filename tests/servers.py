@@ -94,10 +94,11 @@ def in_threads(
 
 
 @contextmanager
-def object_store_server(bucket: str) -> Iterator[dict[str, str]]:
+def object_store_server(bucket: str, port: int = 0) -> Iterator[dict[str, str]]:
     """Run an S3 server with one bucket; yield the environment that finds it."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",

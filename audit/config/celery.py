@@ -64,6 +64,9 @@ app.conf.update(
     task_default_queue=DEFAULT_QUEUE,
     task_routes={"audit.tasks.process_chunk": {"queue": EXPERTS_QUEUE}},
     task_publish_retry=False,
+    # How long a killed process's result is waited for before the next message is taken; there
+    # are no results.
+    worker_lost_wait=1.0,
     worker_prefetch_multiplier=1,
     worker_max_tasks_per_child=1000,
     # A broker that is away for a moment costs no work: whoever has a chunk goes on, and a message

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from scoring.experts.endpoints import Endpoint, EndpointError, parse_endpoints
@@ -68,12 +69,15 @@ def read_secret_key(env: Mapping[str, str], home: Path) -> str:
             )
         return key
     path = home / "secret_key"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii")
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(48))
+    if not path.exists():
+        # Whole before it has its name: a process that starts at the same time reads it all.
+        temporary = home / f".secret_key.{os.getpid()}"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+        temporary.unlink()
     return path.read_text(encoding="ascii")
 
 

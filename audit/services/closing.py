@@ -78,6 +78,22 @@ def _shards_of_chunks(score_set: ScoreSet) -> list[Shard]:
     return [Shard(*row) for row in score_set.chunks.order_by("start").values_list(*columns)]
 
 
+def find_damage(score_set: ScoreSet) -> str:
+    """Return how finished scores differ from what was written, empty if they don't."""
+    is_whole, damaged = _damaged_shards(score_set)
+    return "" if is_whole else _describe(damaged)
+
+
+def _damaged_shards(score_set: ScoreSet) -> tuple[bool, list[Shard]]:
+    has_manifest = True
+    try:
+        shards = score_store.read_manifest(score_set.pk)
+    except ScoresMissingError:
+        has_manifest, shards = False, _shards_of_chunks(score_set)
+    damaged, _ = score_store.check_shards(score_set.pk, shards) if shards else ([], "")
+    return has_manifest and not damaged, damaged
+
+
 def reopen_damaged(score_set: ScoreSet) -> str:
     """Check finished scores against what was written; return what is wrong, empty if nothing.
 
@@ -85,13 +101,8 @@ def reopen_damaged(score_set: ScoreSet) -> str:
     be imported again.
     """
     is_run = score_set.source == ScoreSet.Source.RUN
-    has_manifest = True
-    try:
-        shards = score_store.read_manifest(score_set.pk)
-    except ScoresMissingError:
-        has_manifest, shards = False, _shards_of_chunks(score_set)
-    damaged, _ = score_store.check_shards(score_set.pk, shards) if shards else ([], "")
-    if has_manifest and not damaged:
+    is_whole, damaged = _damaged_shards(score_set)
+    if is_whole:
         return ""
     reason = _describe(damaged)
     state = ScoreSet.State.SCORING if is_run else ScoreSet.State.FAILED

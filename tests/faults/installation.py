@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ PATIENCE_SECONDS = 90
 class Installation:
     """Runs management commands and workers with their state in one folder."""
 
-    def __init__(self, home: Path, *, database: str = "", redis: str = "") -> None:
+    def __init__(
+        self, home: Path, *, database: str = "", redis: str = "", migrate: bool = True, **more: str
+    ) -> None:
         self.home = home
         self.database = database
         self.environment = {
@@ -39,9 +41,11 @@ class Installation:
             "LABEL_AUDIT_CHUNK_ITEMS": "20",
             "LABEL_AUDIT_CLAIM_SECONDS": "4",
             "LABEL_AUDIT_RECONCILE_SECONDS": "1",
+            **more,
         }
         home.mkdir(parents=True, exist_ok=True)
-        self.run("migrate", "--verbosity", "0")
+        if migrate:
+            self.run("migrate", "--verbosity", "0")
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one management command to its end."""
@@ -63,19 +67,27 @@ class Installation:
         return json.loads(self.run(*arguments, "--json").stdout)
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run `manage.py worker` and end it and all it started."""
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "worker"],
-            cwd=ROOT,
-            env=self.environment,
-            stderr=subprocess.DEVNULL,
-        )
+    def worker(
+        self, *arguments: str, before: Sequence[str] = (), **environment: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run `manage.py worker` and end it and all it started; what it logs goes to `log`."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [*before, sys.executable, "manage.py", "worker", *arguments],
+                cwd=ROOT,
+                env=self.environment | environment,
+                stderr=log,
+                stdout=log,
+            )
         try:
             yield process
         finally:
             end_tree(process.pid)
             process.wait()
+
+    @property
+    def log(self) -> Path:
+        return self.home / "worker.log"
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the database directly, without a process of Django's."""
@@ -87,6 +99,16 @@ class Installation:
             return connection.execute(sql).fetchall()
         finally:
             connection.close()
+
+    def change(self, sql: str) -> None:
+        """Change the database directly."""
+        if self.database:
+            with psycopg.connect(self.database) as connection:
+                connection.execute(sql)
+            return
+        with closing(sqlite3.connect(self.home / "label-audit.sqlite3", timeout=20)) as connection:
+            connection.execute(sql)
+            connection.commit()
 
     def chunks_done(self) -> int:
         return int(self.query("SELECT COUNT(*) FROM audit_chunk WHERE work = 'done'")[0][0])
@@ -100,8 +122,13 @@ class Installation:
         state, sha256 = self.query("SELECT state, sha256 FROM audit_audit ORDER BY id DESC")[0]
         return str(state), str(sha256)
 
-    def import_pictures(self, slug: str = "pictures", n_items: int = 200) -> None:
-        """Bring in small random pictures; the first expert agrees with seven labels in ten."""
+    def import_pictures(
+        self, slug: str = "pictures", n_items: int = 200, marked: int | None = None
+    ) -> None:
+        """Bring in small random pictures; the first expert agrees with seven labels in ten.
+
+        The `marked` one has a first pixel by which `injection` knows it.
+        """
         folder = self.home / slug
         folder.mkdir()
         rng = np.random.default_rng(0)
@@ -114,6 +141,8 @@ class Installation:
         rows = ["key,label,image"]
         for number, (picture, label) in enumerate(zip(pictures, labels.tolist(), strict=True)):
             name = f"{number:04d}.png"
+            if number == marked:
+                picture.putpixel((0, 0), (1, 2, 3))
             picture.save(folder / name)
             rows.append(f"{number:04d},{label},{name}")
         manifest = folder / "labels.csv"

@@ -9,6 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 from audit.local_engine import work_until
 from audit.management.base import AuditCommand, find_dataset
 from audit.models import ScoreSet
+from audit.score_store import ScoreStoreError
+from audit.services.closing import reopen_damaged
 from audit.services.progress import score_set_progress
 from audit.services.scores import ScoresRefusedError, request_scores
 
@@ -22,6 +24,11 @@ class Command(AuditCommand):
             "expert", help="For example timm:resnet18, transformers:FOLDER,scoring=text,shots=5."
         )
         parser.add_argument(
+            "--check",
+            action="store_true",
+            help="Compare finished scores with what was written; score what is damaged again.",
+        )
+        parser.add_argument(
             "--wait", action="store_true", help="Score here until done; needs no running worker."
         )
 
@@ -29,7 +36,10 @@ class Command(AuditCommand):
         dataset = find_dataset(options["dataset"])
         try:
             score_set = request_scores(dataset, options["expert"])
-        except ScoresRefusedError as refusal:
+            if options["check"] and score_set.is_ready:
+                self.progress(reopen_damaged(score_set) or "the scores are whole", last=True)
+                score_set.refresh_from_db()
+        except (ScoresRefusedError, ScoreStoreError) as refusal:
             raise CommandError(str(refusal)) from refusal
         if options["wait"]:
             work_until(lambda: self._is_over(score_set))

@@ -1,0 +1,70 @@
+"""Loaded by every Python process whose PYTHONPATH names this folder: breaks what it is told to.
+
+FAULT_AT_ITEM=kill|abort|segfault|memory|hang|exit|interrupt|generator: what happens to a process
+whose stub expert is given the marked picture (its first pixel is 1, 2, 3).
+FAULT_VISIBILITY=seconds: after so long without an answer Redis hands a message out again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+MARK = (1, 2, 3)
+
+
+def out_of_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
+    bytearray(1 << 31)
+
+
+def hang() -> None:
+    while True:
+        pass
+
+
+def raise_error(error: BaseException) -> None:
+    raise error
+
+
+FAULTS = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "abort": os.abort,
+    "segfault": lambda: ctypes.string_at(0),
+    "memory": out_of_memory,
+    "hang": hang,
+    "exit": lambda: raise_error(SystemExit(3)),
+    "interrupt": lambda: raise_error(KeyboardInterrupt()),
+    "generator": lambda: raise_error(GeneratorExit()),
+}
+
+
+def poison(name: str) -> None:
+    from scoring.experts.stub_expert import StubExpert
+
+    healthy = StubExpert.predict
+
+    def predict(self: Any, inputs: Sequence[Any]) -> Any:
+        if any(image.getpixel((0, 0)) == MARK for image in inputs):
+            FAULTS[name]()
+        return healthy(self, inputs)
+
+    StubExpert.predict = predict  # type: ignore[method-assign]
+
+
+def shorten_visibility(seconds: float) -> None:
+    from kombu.transport.redis import Channel
+
+    options = Channel.from_transport_options
+    Channel.from_transport_options = tuple(o for o in options if o != "visibility_timeout")
+    Channel.visibility_timeout = seconds
+
+
+if os.environ.get("FAULT_AT_ITEM"):
+    poison(os.environ["FAULT_AT_ITEM"])
+if os.environ.get("FAULT_VISIBILITY"):
+    shorten_visibility(float(os.environ["FAULT_VISIBILITY"]))

@@ -1,0 +1,87 @@
+"""Scores shared by machines through an object store, and faults of the store."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import obstore
+from obstore.store import S3Store
+
+from tests.faults.campaign import fault
+from tests.faults.scene import Scene, production, undisturbed
+from tests.servers import object_store_server
+
+BUCKET = "scores"
+
+
+@fault("S3", "two workers, two home folders, one object store")
+def two_machines() -> Scene:
+    with ExitStack() as stack:
+        server = stack.enter_context(object_store_server(BUCKET))
+        store = {**server, "LABEL_AUDIT_SCORE_STORE": f"s3://{BUCKET}/audit"}
+        scene = stack.enter_context(production(**store))
+        other = stack.enter_context(tempfile.TemporaryDirectory(prefix="label-audit-other-"))
+        scene.start_audit()
+        scene.clear()
+        stack.enter_context(scene.installation.worker())
+        stack.enter_context(
+            scene.installation.worker("--queues", "experts", LABEL_AUDIT_HOME=other)
+        )
+        scene.await_end()
+        state, sha256 = scene.installation.audit_state()
+        assert (state, sha256) == ("ready", undisturbed(scene.experts)[0])
+        check_store(scene, server)
+        owners = scene.installation.query("SELECT owner, COUNT(*) FROM audit_chunk GROUP BY owner")
+        scene.notes.append("chunks by worker: " + ", ".join(str(n) for _, n in owners))
+        assert len(owners) == 2, owners
+        assert not (Path(other) / "scores").exists()
+    return scene
+
+
+def check_store(scene: Scene, server: dict[str, str]) -> None:
+    """Assert that the store holds what the manifests list, and nothing else."""
+    bucket = S3Store(
+        BUCKET,
+        endpoint=server["AWS_ENDPOINT_URL"],
+        region=server["AWS_REGION"],
+        access_key_id=server["AWS_ACCESS_KEY_ID"],
+        secret_access_key=server["AWS_SECRET_ACCESS_KEY"],
+        client_options={"allow_http": True},
+    )
+    names = {found["path"] for page in obstore.list(bucket) for found in page}
+    manifests = {name for name in names if name.endswith("manifest.json")}
+    listed = {
+        f"{name.rpartition('/')[0]}/{shard['name']}"
+        for name in manifests
+        for shard in json.loads(bytes(obstore.get(bucket, name).bytes()))["shards"]
+    }
+    assert names == manifests | listed
+    assert len(manifests) == 2
+
+
+@fault("S3away", "the object store away for twelve seconds")
+def store_away() -> Scene:
+    with ExitStack() as stack:
+        first = ExitStack()
+        server = first.enter_context(object_store_server(BUCKET))
+        stack.callback(first.close)
+        store = {**server, "LABEL_AUDIT_SCORE_STORE": f"s3://{BUCKET}/audit"}
+        scene = stack.enter_context(production(**store))
+        stack.enter_context(scene.installation.worker())
+        scene.start_audit()
+        scene.await_chunks(3)
+        first.close()
+        time.sleep(12)
+        # This server keeps its objects in memory: what was in the bucket is gone as well.
+        port = int(server["AWS_ENDPOINT_URL"].rpartition(":")[2])
+        stack.enter_context(object_store_server(BUCKET, port))
+        scene.clear()
+        scene.await_end()
+        state, sha256 = scene.installation.audit_state()
+        assert (state, sha256) == ("ready", undisturbed(scene.experts)[0])
+        assert scene.installation.query("SELECT COUNT(*) FROM audit_unscorableitem") == [(0,)]
+    return scene
