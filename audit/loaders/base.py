@@ -15,11 +15,15 @@ Kind = Literal["image", "multiple_choice", "task"]
 
 @dataclass(frozen=True, slots=True)
 class LoadedClass:
-    """A class as the source describes it; its index is its place in the list."""
+    """A class as the source describes it; its index is its place in the list.
+
+    ``parents`` are the WordNet ids above it, the nearest first.
+    """
 
     name: str
     wordnet_id: str = ""
     gloss: str = ""
+    synonyms: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
 
 

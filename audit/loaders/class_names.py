@@ -10,20 +10,25 @@ from pathlib import Path
 
 from audit.loaders.base import LoadedClass, Problem, ProblemList, refuse
 from audit.loaders.text_files import check_text_file
+from audit.wordnet import find_synsets, list_imagenet_classes
 
 MAX_NAME_CHARACTERS = 255
+IMAGENET = "imagenet"
 
 # int() would also take "+7", " 7 ", "1_000" and digits of other scripts.
 STRICT_INDEX = re.compile(r"0|[1-9][0-9]{0,6}")
 _SEVERAL_LABELS = re.compile(r"\[.*\]|[^;|]+([;|][^;|]+)+", re.DOTALL)
-_WORDNET_ID = re.compile(r"n[0-9]{8}")
+WORDNET_ID = re.compile(r"n[0-9]{8}")
 
 
 def read_classes(path: Path) -> tuple[LoadedClass, ...]:
     """Return the classes named in ``path``, one per line, in index order.
 
-    A name may occur twice (ImageNet has two cranes); labels must then use the index.
+    A name may occur twice (ImageNet has two cranes); labels must then use the index. Instead of a
+    file, ``imagenet`` stands for ImageNet's 1,000 classes.
     """
+    if str(path) == IMAGENET and not path.exists():
+        return list_imagenet()
     check_text_file(path)
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     problems = ProblemList()
@@ -37,9 +42,24 @@ def read_classes(path: Path) -> tuple[LoadedClass, ...]:
 
 
 def name_classes(names: Sequence[str]) -> tuple[LoadedClass, ...]:
-    """Return classes of these names; a name that is a WordNet id is recorded as one."""
+    """Return classes of these names; of one that is a WordNet id, what WordNet says of it."""
+    wordnet_ids = {name for name in names if WORDNET_ID.fullmatch(name)}
+    synsets = find_synsets(wordnet_ids)
     return tuple(
-        LoadedClass(name, wordnet_id=name if _WORDNET_ID.fullmatch(name) else "") for name in names
+        LoadedClass(name, name, synsets[name].gloss, synsets[name].words, synsets[name].ancestors)
+        if name in synsets
+        else LoadedClass(name, wordnet_id=name if name in wordnet_ids else "")
+        for name in names
+    )
+
+
+def list_imagenet() -> tuple[LoadedClass, ...]:
+    """Return ImageNet's 1,000 classes, each by the commonest of its words."""
+    wordnet_ids = list_imagenet_classes()
+    synsets = find_synsets(wordnet_ids)
+    return tuple(
+        LoadedClass(each.words[0], each.wordnet_id, each.gloss, each.words[1:], each.ancestors)
+        for each in (synsets[wordnet_id] for wordnet_id in wordnet_ids)
     )
 
 

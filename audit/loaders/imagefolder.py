@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from audit.loaders.base import LoadedClass, LoadedDataset, LoadedItem, ProblemList, refuse
@@ -19,6 +19,7 @@ from audit.loaders.class_names import (
 )
 
 MAX_KEY_CHARACTERS = 512
+MAX_EMPTY_NAMED = 20
 
 _SYSTEM_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
 _DIGITS = re.compile(r"(\d+)")
@@ -40,25 +41,39 @@ def load_imagefolder(
     if not path.is_dir():
         raise refuse("missing", f"there is no folder {path}")
     skipped: Counter[str] = Counter()
+    folders = list_class_folders(path, skipped)
+    classes = _order_classes(folders, classes_file)
+    items, notices = list_items(path, folders, [each.name for each in classes], skipped)
+    return LoadedDataset("image", classes, items, path.resolve(), dict(skipped), notices)
+
+
+def list_items(
+    path: Path, folders: set[str], class_folders: Sequence[str], skipped: Counter[str]
+) -> tuple[tuple[LoadedItem, ...], tuple[str, ...]]:
+    """Return the items of all classes, class by class, and notices of classes without any.
+
+    ``class_folders`` names every class's folder in index order; a folder of another name, or two
+    files that are one on other systems, are refused.
+    """
     problems = ProblemList()
-    folders = _list_class_folders(path, skipped)
-    classes = _order_classes(folders, classes_file, problems)
+    for folder in sorted(folders - set(class_folders)):
+        problems.add(None, "", "unknown_class", f"folder {folder[:60]!a} is no class's")
     items: list[LoadedItem] = []
-    notices: list[str] = []
-    for index, each in enumerate(classes):
+    empty: list[str] = []
+    for index, folder in enumerate(class_folders):
         before = len(items)
-        if each.name in folders:
-            files = sorted(_list_files(path, each.name, skipped), key=natural_order)
+        if folder in folders:
+            files = sorted(_list_files(path, folder, skipped), key=natural_order)
             items += [LoadedItem(key=name, label=index, image=name) for name in files]
         if len(items) == before:
-            notices.append(f"class {each.name!r} has no images")
+            empty.append(folder)
     _check_keys(items, problems)
     problems.raise_if_any()
     if not items:
         raise refuse("empty", f"no images in the folders of {path}")
-    return LoadedDataset(
-        "image", classes, tuple(items), path.resolve(), dict(skipped), tuple(notices)
-    )
+    if len(empty) > MAX_EMPTY_NAMED:
+        return tuple(items), (f"{len(empty)} of {len(class_folders)} classes have no images",)
+    return tuple(items), tuple(f"class {folder!r} has no images" for folder in empty)
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:
@@ -69,7 +84,8 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
     return parts, name
 
 
-def _list_class_folders(path: Path, skipped: Counter[str]) -> set[str]:
+def list_class_folders(path: Path, skipped: Counter[str]) -> set[str]:
+    """Return the names of the folders in ``path``; whatever else lies there is counted."""
     folders = set()
     with os.scandir(path) as entries:
         for entry in entries:
@@ -86,19 +102,16 @@ def _list_class_folders(path: Path, skipped: Counter[str]) -> set[str]:
     return folders
 
 
-def _order_classes(
-    folders: set[str], classes_file: Path | None, problems: ProblemList
-) -> tuple[LoadedClass, ...]:
+def _order_classes(folders: set[str], classes_file: Path | None) -> tuple[LoadedClass, ...]:
+    problems = ProblemList()
     for folder in sorted(folders):
         if reason := find_name_fault(folder, MAX_NAME_CHARACTERS):
             problems.add(None, "", "bad_name", f"folder {folder[:60]!a} {reason}")
+    problems.raise_if_any()
     if classes_file is None:
         return name_classes(sorted(folders))
     classes = read_classes(classes_file)
     check_classes_are_distinct(classes)
-    for folder in sorted(folders - {each.name for each in classes}):
-        message = f"folder {folder[:60]!a} is not in {classes_file.name}"
-        problems.add(None, "", "unknown_class", message)
     return classes
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from audit.loaders.base import LoadedDataset, refuse
 
 FORMATS = {  # paths, not functions: a format's own libraries load when it is used
+    "imagenet": "audit.loaders.imagenet.load_imagenet",
     "imagefolder": "audit.loaders.imagefolder.load_imagefolder",
     "manifest": "audit.loaders.manifest.load_manifest",
     "tasks": "audit.loaders.tasks.load_tasks",

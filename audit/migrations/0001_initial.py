@@ -231,6 +231,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=255)),
                 ('wordnet_id', models.CharField(blank=True, max_length=16)),
                 ('gloss', models.TextField(blank=True)),
+                ('synonyms', models.JSONField(blank=True, default=list)),
                 ('parents', models.JSONField(blank=True, default=list)),
                 ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='classes', to='audit.dataset')),
             ],

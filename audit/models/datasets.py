@@ -71,6 +71,7 @@ class DatasetClass(models.Model):
     name = models.CharField(max_length=255)
     wordnet_id = models.CharField(max_length=16, blank=True)
     gloss = models.TextField(blank=True)
+    synonyms = models.JSONField(default=list, blank=True)
     parents = models.JSONField(default=list, blank=True)
 
     class Meta:

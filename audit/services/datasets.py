@@ -74,6 +74,7 @@ def store_dataset(
                         name=each.name,
                         wordnet_id=each.wordnet_id,
                         gloss=each.gloss,
+                        synonyms=list(each.synonyms),
                         parents=list(each.parents),
                     )
                     for index, each in enumerate(loaded.classes)

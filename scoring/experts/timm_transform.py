@@ -80,8 +80,8 @@ class Transform:
 
     ``pixels`` resizes and crops a picture; ``normalise`` does the arithmetic on a whole batch, on
     the model's device, so that only bytes cross to it. ``resize`` says who resizes: ``exact`` is
-    Pillow, bit for bit what timm evaluates with; ``fast`` is torch, more than twice as fast, where it
-    knows the interpolation. ``resizer`` says which of the two it became.
+    Pillow, bit for bit what timm evaluates with; ``fast`` is torch, more than twice as fast, where
+    it knows the interpolation. ``resizer`` says which of the two it became.
     """
 
     def __init__(self, config: TransformConfig, *, resize: str = "fast") -> None:

@@ -1,0 +1,72 @@
+"""What WordNet says of ImageNet's classes, and where the table of hypernyms comes from."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from audit import wordnet
+from audit.wordnet import find_synsets, list_imagenet_classes
+
+ROOT = Path(__file__).parents[2]
+DATA_NOUN = Path("/usr/share/wordnet/data.noun")
+EXCERPT = """\
+  1 This software and database is being provided to you, the LICENSEE, by
+00001740 03 n 01 entity 0 001 ~ 00001930 n 0000 | that which is perceived
+00001930 03 n 01 physical_entity 0 002 @ 00001740 n 0000 ~ 00002137 n 0000 | an entity
+00002137 03 n 02 thing 0 x 1 003 @i 00001930 n 0000 @ 00001740 n 0000 + 00001740 v 0101 | a thing
+00002452 03 n 01 other 0 001 @ 00001740 n 0000 | not above any
+"""
+
+
+def derivation():
+    spec = importlib.util.spec_from_file_location("derive", ROOT / "docs" / "derive_hypernyms.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_hypernyms_are_read_from_wordnets_own_format(tmp_path):
+    path = tmp_path / "data.noun"
+    path.write_text(EXCERPT)
+    expected = "n00001740\nn00001930\tn00001740\nn00002137\tn00001930\tn00001740\n"
+    assert derivation().derive_table(path, ["n00002137"]) == expected
+
+
+@pytest.mark.skipif(not DATA_NOUN.exists(), reason="Debian's wordnet-base is not installed")
+def test_the_table_is_what_wordnet_says():
+    derived = derivation().derive_table(DATA_NOUN, list(list_imagenet_classes()))
+    assert (ROOT / "audit" / "wordnet" / "hypernyms.tsv").read_text() == derived
+
+
+def test_a_class_is_described_by_words_gloss_and_all_that_lies_above_it():
+    synset = find_synsets(["n02085620"])["n02085620"]
+    assert synset.words == ("Chihuahua",)
+    assert synset.gloss.startswith("an old breed of tiny short-haired dog")
+    # toy dog, dog, then both of its hypernyms: canine and domestic animal
+    assert synset.ancestors[:4] == ("n02085374", "n02084071", "n02083346", "n01317541")
+    assert synset.ancestors[-1] == "n00001740"
+    assert len(set(synset.ancestors)) == len(synset.ancestors)
+
+
+def test_every_imagenet_class_is_known_and_none_lies_above_another():
+    classes = list_imagenet_classes()
+    synsets = find_synsets(classes)
+    assert len(classes) == len(synsets) == 1000
+    assert list(classes) == sorted(classes)
+    above = {each for synset in synsets.values() for each in synset.ancestors}
+    assert all("n00001740" in synset.ancestors for synset in synsets.values())
+    assert not above & set(classes)
+
+
+def test_what_wordnet_does_not_know_is_left_out():
+    assert find_synsets(["n99999999", "cat"]) == {}
+    assert find_synsets([]) == {}
+
+
+def test_the_licence_lies_beside_the_table():
+    text = (Path(wordnet.__file__).parent / "LICENSE").read_text()
+    assert "WordNet 3.0 Copyright 2006 by Princeton University" in text
+    assert "Permission to use, copy, modify and distribute" in text
