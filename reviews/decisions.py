@@ -34,6 +34,12 @@ class StandingVote:
     verdict: str
     corrected_label: int | None
     decided_at: datetime
+    labels: tuple[int, ...] = ()
+
+    def names(self, given_label: int) -> frozenset[int]:
+        """The classes that hold besides the given one: all that were ticked, or the corrected."""
+        named = {*self.labels, self.corrected_label} - {given_label, None}
+        return frozenset(label for label in named if label is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +73,15 @@ def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]
             "verdict",
             "corrected_label",
             "decided_at",
+            "labels",
         )
     )
     votes: dict[int, list[StandingVote]] = {}
-    for position, judgment, annotator, verdict, corrected_label, decided_at in rows.iterator(
-        chunk_size=5000
-    ):
-        vote = StandingVote(judgment, annotator, verdict, corrected_label, decided_at)
+    for position, judgment, annotator, verdict, corrected_label, decided_at, labels in (
+        rows.iterator(chunk_size=5000)
+    ):  # fmt: skip
+        ticked = tuple(labels or ())
+        vote = StandingVote(judgment, annotator, verdict, corrected_label, decided_at, ticked)
         votes.setdefault(position, []).append(vote)
     return votes
 
@@ -109,7 +117,8 @@ def decide(given_label: int, votes: Sequence[StandingVote], policy: str) -> Deci
 def _add_labels(given_label: int, side: Sequence[StandingVote], n_votes: int) -> Decision:
     """Return the decision on an item that shows its given label and something else."""
     several = [vote for vote in side if vote.verdict == Verdict.MULTI_OBJECT]
-    also = _agreed_labels(several, given_label)
+    named = Counter(label for vote in several for label in vote.names(given_label))
+    also = tuple(label for label in sorted(named) if 2 * named[label] > len(several))
     return Decision(
         Action.LABEL_ADDED if also else Action.KEPT,
         Verdict.MULTI_OBJECT,

@@ -11,6 +11,7 @@ import numpy as np
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit
 from reviews.agreements import describe_agreement
+from reviews.anchoring import describe_first_sight
 from reviews.judge_words import JUDGE, JudgeWord, load_judge_word, write_interval
 from reviews.models import Judgment
 from reviews.populations import Population, load_population, stratify
@@ -80,6 +81,7 @@ def curves(
         "census": sample.is_census,
         "last_judgment": last_judgment(audit),
         "judge": evidence.judge.describe() if evidence.judge else None,
+        "first_sight": describe_first_sight(audit, policy) if truth == JUDGMENTS else None,
         "methods": {name: _describe_method(audit, evidence, name) for name in chosen},
         # Table 3's question: what the first method finds that another doesn't, and the reverse.
         "overlap": [_describe_overlap(evidence, chosen[0], other) for other in chosen[1:]],

@@ -62,6 +62,8 @@ def judge(
     sample: Sample,
     verdicts: Mapping[int, str | tuple[str, int]],
     annotator: User | None = None,
+    mode: Mode = Mode.QUICK,
+    stage: Stage = Stage.REVEALED,
 ) -> list[Judgment]:
     """One person's verdicts, by item position; a pair adds the corrected class."""
     annotator = annotator or make_member(sample.audit.dataset.project, Role.ANNOTATOR)
@@ -77,8 +79,8 @@ def judge(
             annotator=annotator,
             verdict=verdict,
             corrected_label=corrected,
-            mode=Mode.QUICK,
-            stage=Stage.REVEALED,
+            mode=mode,
+            stage=stage,
             idempotency_key=uuid.uuid4(),
             body_sha256=hashlib.sha256(b"").hexdigest(),
             milliseconds=1500,
@@ -89,7 +91,9 @@ def judge(
     return judgments
 
 
-def revise(judgment: Judgment, verdict: str, corrected: int | None = None) -> Judgment:
+def revise(
+    judgment: Judgment, verdict: str, corrected: int | None = None, stage: Stage | None = None
+) -> Judgment:
     """The same person's next version of a verdict."""
     newer = Judgment.objects.create(
         slot=judgment.slot,
@@ -97,7 +101,7 @@ def revise(judgment: Judgment, verdict: str, corrected: int | None = None) -> Ju
         verdict=verdict,
         corrected_label=corrected,
         mode=judgment.mode,
-        stage=judgment.stage,
+        stage=stage or judgment.stage,
         idempotency_key=uuid.uuid4(),
         body_sha256=hashlib.sha256(b"").hexdigest(),
         supersedes=judgment,

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 
@@ -64,6 +65,17 @@ def test_votes_become_one_decision(said, policy, action, cleaned, also):
         also,
     )
     assert decision.n_votes == len(said)
+
+
+def test_an_item_gains_every_class_that_most_of_its_votes_tick():
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    ticked = [(0, 4, 2), (4, 0), (2, 0, 7)]
+    said = [
+        StandingVote(number, number, "multi_object", 4, when, labels)
+        for number, labels in enumerate(ticked)
+    ]
+    decision = decide(0, said, "lenient")
+    assert (decision.action, decision.also_labels) == (Action.LABEL_ADDED, (2, 4))
 
 
 def test_undecided_says_why():
