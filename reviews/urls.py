@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviews.views import curves, desk, home, releases, sampling
+from reviews.views import curves, desk, home, releases, sampling, verdicts
 
 app_name = "reviews"
 urlpatterns = [
@@ -21,8 +21,11 @@ urlpatterns = [
     path("releases/<int:pk>/<str:name>", releases.release_file, name="release_file"),
     path("audits/<int:pk>/review/", desk.desk, name="desk"),
     path("audits/<int:pk>/review/lease/", desk.lease, name="lease"),
-    path("audits/<int:pk>/review/judgments/", desk.judge, name="judge"),
-    path("audits/<int:pk>/review/undo/", desk.undo, name="undo"),
+    path("audits/<int:pk>/review/judgments/", verdicts.judge, name="judge"),
+    path("audits/<int:pk>/review/undo/", verdicts.undo, name="undo"),
+    path("audits/<int:pk>/review/reveal/", verdicts.reveal, name="reveal"),
+    path("audits/<int:pk>/review/refer/", verdicts.refer, name="refer"),
+    path("audits/<int:pk>/review/preferences/", desk.preferences, name="preferences"),
     path("audits/<int:pk>/review/heartbeat/", desk.heartbeat, name="heartbeat"),
     path("audits/<int:pk>/review/hand-back/", desk.hand_back, name="hand_back"),
     path("audits/<int:pk>/review/classes/", desk.class_search, name="class_search"),

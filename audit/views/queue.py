@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 from django.core.paginator import Page, Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +19,7 @@ from audit.forms import QueueForm
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit, DatasetClass, Flag, Item
 from audit.querysets import FlagQuerySet
+from audit.services.item_evidence import expert_words
 from audit.views.access import find_audit
 
 PER_PAGE = 48
@@ -60,19 +60,6 @@ class ShownFlag:
     flag: Flag
     given: DatasetClass | None
     proposed: DatasetClass | None
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertWord:
-    """What one expert says about one item; numbers are None where it has no score."""
-
-    name: str
-    top1: DatasetClass | None
-    has_score: bool
-    agrees_with_label: bool
-    confidence: float | None
-    raw_confidence: float | None
-    given_probability: float | None
 
 
 @require_GET
@@ -211,28 +198,6 @@ def show_flags(page: Page[Flag], classes: dict[int, DatasetClass]) -> Iterator[S
     """Join a page's flags with their classes."""
     for flag in page:
         yield ShownFlag(flag, classes.get(flag.item.given_label), classes.get(flag.proposed_label))
-
-
-def expert_words(
-    audit: Audit, item: Item, evidence: Evidence, classes: dict[int, DatasetClass]
-) -> Iterator[ExpertWord]:
-    """Read what every expert of the audit said about one item."""
-    for expert in audit.experts.select_related("score_set"):
-        place = expert.order, item.position
-        top1 = int(evidence.top1[place])
-        yield ExpertWord(
-            name=expert.name,
-            top1=classes.get(top1),
-            has_score=top1 >= 0,
-            agrees_with_label=top1 == item.given_label,
-            confidence=_finite(evidence.confidence[place]),
-            raw_confidence=_finite(evidence.raw_confidence[place]),
-            given_probability=_finite(evidence.given_probability[place]),
-        )
-
-
-def _finite(value: np.floating[Any]) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _load_evidence(audit: Audit) -> Evidence | None:

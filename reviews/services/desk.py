@@ -1,52 +1,55 @@
 """What the review desk shows: the items an annotator holds, and what that annotator said before.
 
-Quick mode shows the given label and the experts' top-1 classes. Confidences, methods and other
-people's verdicts never leave the server from here.
+The full desk shows candidate classes without a mark on the given label; what each would make of
+the label goes along, so that the page can propose a category at once. The quick desk shows the
+label and the experts' top-1 classes. Confidences and methods leave the server only for items of
+the revealed arm, other people's verdicts never.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from django.contrib.auth.models import User
-from django.db.models import Count
-from numpy.typing import NDArray
 
 from audit.evidence import load_evidence
-from audit.models import Audit, Dataset, DatasetClass
-from reviews.models import Judgment, ReviewSlot, Sample
+from audit.models import Item
+from reviews.models import Judgment, Mode, Referral, Reveal, ReviewSlot, Sample, Verdict
+from reviews.randomisation import sees_label_first, shuffle_classes
+from reviews.services.class_cards import ClassCard, find_class_cards
+from reviews.services.reveals import Told, describe_told
 
 HISTORY = 60
 
 
 @dataclass(frozen=True, slots=True)
-class ClassCard:
-    """A class as people tell it apart: by name, WordNet id and gloss."""
-
-    index: int
-    name: str
-    wordnet_id: str
-    gloss: str
-    shares_name: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Question:
-    """One item to judge in quick mode.
-
-    `candidates` are the experts' top-1 classes that differ from the given label; `chosen` is the
-    class they agree on, or None.
-    """
+    """One item to judge."""
 
     slot: int
     item: int
     width: int
     height: int
-    given: ClassCard
+    is_referred: bool
+    mode: Mode
     candidates: tuple[ClassCard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FullQuestion(Question):
+    """Classes to tick. `categories`: what a class would make of the label; others: wrong label."""
+
+    categories: dict[int, str]
+    told: Told | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuickQuestion(Question):
+    """The label and, as candidates, what experts say instead; `chosen`: what they agree on."""
+
+    given: ClassCard
     chosen: int | None
     n_experts: int
     n_confirming: int
@@ -59,83 +62,136 @@ class Past:
     question: Question
     judgment: Judgment
     corrected: ClassCard | None
+    ticked: tuple[ClassCard, ...] | None
+    is_revealed: bool
 
 
-def describe_slots(audit: Audit, slots: Sequence[ReviewSlot]) -> list[Question]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One slot, each expert's top-1 class (-1 = no score), and the classes to choose from."""
+
+    slot: ReviewSlot
+    top1: tuple[int, ...]
+    classes: tuple[int, ...]
+
+    @property
+    def item(self) -> Item:
+        return self.slot.sampled_item.item
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Whose desk it is, and what has been read for its items at once."""
+
+    sample: Sample
+    annotator: User
+    referred: Collection[int]
+    near: Mapping[int, Mapping[str, str]]
+    cards: Mapping[int, ClassCard]
+
+
+def describe_slots(
+    sample: Sample, annotator: User, slots: Sequence[ReviewSlot], mode: Mode
+) -> list[Question]:
     """Return what the desk shows for each slot."""
-    top1 = _read_top1(audit, slots)
-    given = [slot.sampled_item.item.given_label for slot in slots]
-    cards = find_class_cards(audit.dataset, {*given, *(int(label) for label in top1.ravel())})
-    return [_describe(slot, top1[:, place], cards) for place, slot in enumerate(slots)]
+    rows = _read_rows(sample, slots)
+    wanted = {label for row in rows for label in row.classes}
+    known = {each.index: each for each in sample.classes.filter(index__in=wanted)}
+    exemplars = {index: each.exemplars for index, each in known.items()}
+    referrals = Referral.objects.standing().filter(
+        annotator=annotator, sampled_item__in=[slot.sampled_item_id for slot in slots]
+    )
+    desk = _Desk(
+        sample,
+        annotator,
+        referred=set(referrals.values_list("sampled_item", flat=True)),
+        near={index: each.near for index, each in known.items()},
+        cards=find_class_cards(sample.audit.dataset, wanted, exemplars),
+    )
+    ask = _ask_quickly if mode == Mode.QUICK else _ask_in_full
+    return [ask(desk, row) for row in rows]
 
 
-def _read_top1(audit: Audit, slots: Sequence[ReviewSlot]) -> NDArray[np.int32]:
-    """Return the experts' top-1 classes, shape (n_experts, n_slots); -1 where there is none."""
+def _read_rows(sample: Sample, slots: Sequence[ReviewSlot]) -> list[_Row]:
     positions = [slot.sampled_item.item.position for slot in slots]
-    return np.asarray(load_evidence(audit.pk).top1[:, positions])
+    top1s = np.asarray(load_evidence(sample.audit_id).top1[:, positions]).T.tolist()
+    rows = []
+    for slot, top1 in zip(slots, top1s, strict=True):
+        row = slot.sampled_item
+        seen = [row.item.given_label, *(label for label in top1 if label >= 0), *row.candidates]
+        rows.append(_Row(slot, tuple(top1), tuple(dict.fromkeys(seen))))
+    return rows
 
 
-def _describe(slot: ReviewSlot, top1: NDArray[np.int32], cards: dict[int, ClassCard]) -> Question:
-    item = slot.sampled_item.item
-    seen = [int(label) for label in top1 if label >= 0]
-    others = list(dict.fromkeys(label for label in seen if label != item.given_label))
-    agree = len(others) == 1 and seen.count(others[0]) == len(top1)
-    return Question(
-        slot=slot.pk,
+def _ask_in_full(desk: _Desk, row: _Row) -> FullQuestion:
+    item, seed, annotator = row.item, desk.sample.seed, desk.annotator.pk
+    near = desk.near.get(item.given_label, {})
+    is_revealed = sees_label_first(seed, desk.sample.revealed_share, item.pk, annotator)
+    shown = shuffle_classes(row.classes, seed, item.pk, annotator)
+    return FullQuestion(
+        slot=row.slot.pk,
         item=item.pk,
         width=item.width,
         height=item.height,
-        given=cards[item.given_label],
-        candidates=tuple(cards[label] for label in others),
+        is_referred=row.slot.sampled_item_id in desk.referred,
+        mode=Mode.FULL,
+        candidates=tuple(desk.cards[label] for label in shown),
+        categories={
+            **{int(label): category for label, category in near.items()},
+            item.given_label: Verdict.LABEL_CORRECT,
+        },
+        told=describe_told(desk.sample.audit, item) if is_revealed else None,
+    )
+
+
+def _ask_quickly(desk: _Desk, row: _Row) -> QuickQuestion:
+    item = row.item
+    seen = [label for label in row.top1 if label >= 0]
+    others = list(dict.fromkeys(label for label in seen if label != item.given_label))
+    agree = len(others) == 1 and seen.count(others[0]) == len(row.top1)
+    return QuickQuestion(
+        slot=row.slot.pk,
+        item=item.pk,
+        width=item.width,
+        height=item.height,
+        is_referred=row.slot.sampled_item_id in desk.referred,
+        mode=Mode.QUICK,
+        candidates=tuple(desk.cards[label] for label in others),
+        given=desk.cards[item.given_label],
         chosen=others[0] if agree else None,
-        n_experts=len(top1),
+        n_experts=len(row.top1),
         n_confirming=seen.count(item.given_label),
     )
 
 
-def find_class_cards(dataset: Dataset, indices: Iterable[int]) -> dict[int, ClassCard]:
-    """Return the classes by index; one without a name of its own is called by its number."""
-    wanted = {index for index in indices if index >= 0}
-    found = {row.index: row for row in dataset.classes.filter(index__in=wanted)}
-    names = {row.name for row in found.values()}
-    twins = set(
-        dataset.classes.filter(name__in=names)
-        .order_by()
-        .values_list("name", flat=True)
-        .annotate(n_classes=Count("pk"))
-        .filter(n_classes__gt=1)
-    )
-    unnamed = {
-        index: DatasetClass(dataset=dataset, index=index, name=f"class {index}")
-        for index in wanted - found.keys()
-    }
-    return {index: make_card(row, twins) for index, row in (found | unnamed).items()}
-
-
-def make_card(row: DatasetClass, twins: set[str]) -> ClassCard:
-    """Return the class as a card; `twins` are the names that several classes share."""
-    return ClassCard(row.index, row.name, row.wordnet_id, row.gloss, row.name in twins)
-
-
-def list_class_cards(dataset: Dataset) -> list[ClassCard]:
-    """Return every class of the data set, by index."""
-    rows = list(dataset.classes.all())
-    twins = {name for name, count in Counter(row.name for row in rows).items() if count > 1}
-    return [make_card(row, twins) for row in rows]
-
-
-def recall_verdicts(sample: Sample, annotator: User) -> list[Past]:
+def recall_verdicts(sample: Sample, annotator: User, mode: Mode) -> list[Past]:
     """Return the annotator's newest standing verdicts, the newest last."""
     own = Judgment.objects.standing().filter(annotator=annotator, slot__sample=sample)
     newest = own.select_related("slot__sampled_item__item").order_by("-pk")[:HISTORY]
     judgments = list(reversed(newest))
-    questions = describe_slots(sample.audit, [judgment.slot for judgment in judgments])
-    labels = [judgment.corrected_label for judgment in judgments]
-    cards = find_class_cards(sample.audit.dataset, {label for label in labels if label is not None})
+    questions = describe_slots(sample, annotator, [each.slot for each in judgments], mode)
+    cards = find_class_cards(sample.audit.dataset, labels_of(judgments))
+    revealed = set(
+        Reveal.objects.filter(annotator=annotator, sampled_item__sample=sample).values_list(
+            "sampled_item", flat=True
+        )
+    )
     return [
-        Past(question, judgment, None if label is None else cards[label])
-        for question, judgment, label in zip(questions, judgments, labels, strict=True)
+        Past(
+            question,
+            judgment,
+            None if judgment.corrected_label is None else cards[judgment.corrected_label],
+            None if judgment.labels is None else tuple(cards[label] for label in judgment.labels),
+            judgment.slot.sampled_item_id in revealed,
+        )
+        for question, judgment in zip(questions, judgments, strict=True)
     ]
+
+
+def labels_of(judgments: Sequence[Judgment]) -> set[int]:
+    """Return every class that the judgments name."""
+    named = {label for judgment in judgments for label in judgment.labels or ()}
+    return named | {each.corrected_label for each in judgments if each.corrected_label is not None}
 
 
 def count_judged(sample: Sample) -> int:

@@ -115,26 +115,3 @@ function rankClass(one, wanted) {
   }
   return wanted.length > 2 ? 10 : 0;
 }
-
-// Name, id and gloss as elements: names are other people's text, so never as HTML.
-function writeClass(one) {
-  const name = document.createElement("bdi");
-  name.className = "class-name";
-  name.textContent = one.name;
-  const id = document.createElement("code");
-  id.textContent = one.wordnet_id || `#${one.index}`;
-  const parts = [name, id];
-  if (one.shares_name) {
-    const badge = document.createElement("span");
-    badge.className = "pill pill-warn";
-    badge.textContent = "name used twice";
-    parts.push(badge);
-  }
-  if (one.gloss) {
-    const gloss = document.createElement("bdi");
-    gloss.className = "gloss";
-    gloss.textContent = one.gloss;
-    parts.push(gloss);
-  }
-  return parts;
-}

@@ -3,342 +3,352 @@
   const config = JSON.parse(document.getElementById("desk-config").textContent);
   const root = document.getElementById("desk");
   const store = `label-audit:${config.annotator}:${config.audit}`;
-  const view = new DeskView(root);
+  const exemplars = new Exemplars(config.thumb);
+  const view = new DeskView(root, exemplars);
   const picture = new Picture(document.getElementById("picture"));
   const outbox = new Outbox(`${store}:outbox`);
+  const history = new VerdictHistory();
+  const leases = new Leases(config, store, outbox, (slot) => history.holds(slot));
+  const drafts = new Drafts(store);
+  const say = (words) => view.say(words);
+  const answers = new Answers(drafts, { open: openItem, redraw: showAnswer, say });
+  const keymap = new Keymap(config.preference.acts);
   const search = new ClassSearch(document.getElementById("search-dialog"), config.urls.class_search);
-  const AHEAD = 5;
   const BLINK = 200; // nobody sees and judges faster: a second press meant the item before
 
-  let queue = []; // items to judge, the open one first
-  let later = []; // put off, still ours
-  let history = []; // own verdicts that stand, the newest last
-  let isRecalled = false; // whether the server has told those of earlier pages
-  let looking = null; // place in the history of an item looked at again
-  let judged = null; // verdicts in the whole sample; unknown until the server has told
-  let refilling = false;
-  let isEmpty = false;
+  let preference = config.preference;
   let isPainted = false;
   let shownAt = 0;
-  const chosen = new Map(); // slot -> class index or null
-  const added = new Map(); // slot -> classes found by search
-  const tickets = new Map(); // slot -> newest proof that it is ours
 
   // ----- the open item
 
-  const openItem = () => (looking === null ? queue[0] : history[looking].item);
-  const candidatesOf = (item) => [...item.candidates, ...(added.get(item.slot) ?? [])];
-  const chosenIn = (item) => (chosen.has(item.slot) ? chosen.get(item.slot) : item.chosen);
-  const noteName = (item) => `${store}:note:${item.slot}`;
-  const readNote = (item) => device.read(noteName(item)) ?? (looking === null ? "" : history[looking].note);
+  function openItem() {
+    return history.open?.item ?? leases.queue[0];
+  }
 
   function show() {
     const item = openItem();
     isPainted = false;
     view.canJudge(false);
-    view.strip(history, looking);
-    view.progress(judged, config.total);
-    if (!item) return view.mode(isEmpty ? "done" : "loading");
-    view.mode(looking === null ? "judge" : "look");
+    view.strip(history.all, history.looking);
+    view.progress(history.judged, config.total);
+    if (!item) return view.mode(leases.isEmpty ? "done" : "loading");
+    view.mode(history.open ? "look" : "judge");
     showAnswer();
     picture.show(item.image);
-    picture.prefetch(queue.slice(0, AHEAD + 1).map((one) => one.image));
+    prefetch();
+  }
+
+  function prefetch() {
+    picture.prefetch(leases.queue.slice(0, Leases.AHEAD + 1).map((item) => item.image));
+    for (const item of leases.queue.slice(1, 3)) exemplars.prefetch(item);
   }
 
   function showAnswer() {
     const item = openItem();
-    const past = looking === null ? null : history[looking];
-    view.item(item, candidatesOf(item), chosenIn(item), past);
-    view.note(readNote(item));
+    const past = history.open;
+    view.answer(item, drafts.of(item), {
+      past,
+      proposed: answers.proposed(item),
+      verdict: answers.standing(item),
+      can: (verdict) => answers.allows(item, verdict),
+      told: (past ? past.told : item.told) ?? null,
+    });
   }
 
+  const seenName = (item) => `${store}:seen:${item.slot}`;
   picture.addEventListener("state", ({ detail: state }) => {
     if (state !== "shown") {
       isPainted = false;
       return view.canJudge(false);
     }
     requestAnimationFrame(() => {
+      const item = openItem();
       isPainted = true;
       shownAt = performance.now();
-      view.canJudge(Boolean(openItem()));
+      view.canJudge(Boolean(item));
+      // Who has once seen an item's label can't judge it blindly any more.
+      if (item?.mode === "quick") device.write(seenName(item), "quick");
     });
   });
 
   // ----- verdicts
 
+  // At the full desk a verdict key stands in for the proposal, and Enter submits what stands.
+  function chooseVerdict(verdict) {
+    const item = openItem();
+    if (item?.mode === "full") answers.override(item, verdict);
+    else judge(verdict);
+  }
+
+  function submit() {
+    const item = openItem();
+    if (item?.mode !== "full") return;
+    const verdict = answers.standing(item);
+    if (!verdict) return say("Tick what the picture shows first, or that none of these does");
+    if (history.open && !answers.differs(item, history.open)) return forward();
+    judge(verdict);
+  }
+
   function judge(verdict) {
     const item = openItem();
     const milliseconds = Math.round(performance.now() - shownAt);
     if (!item || !isPainted || milliseconds < BLINK) return;
-    const index = IS_ERROR.has(verdict) ? chosenIn(item) : null;
-    const corrected = candidatesOf(item).find((one) => one.index === index) ?? null;
-    const past = { item, key: makeKey(), verdict, corrected, note: readNote(item), isWaiting: true };
+    const draft = drafts.of(item);
+    const isQuick = item.mode === "quick";
+    const isError = IS_ERROR.has(verdict);
+    const chosen = answers.classesOf(item).find((one) => one.index === draft.chosen);
+    const past = {
+      item,
+      key: makeKey(),
+      verdict,
+      corrected: (isQuick && isError && chosen) || null,
+      ticked: isQuick ? null : draft.ticks,
+      severity: isError ? draft.severity : null,
+      note: draft.note,
+      told: history.open?.told,
+      isWaiting: true,
+    };
     const body = {
       key: past.key,
+      mode: device.read(seenName(item)) ?? item.mode,
       verdict,
-      corrected_label: corrected?.index ?? null,
+      corrected_label: past.corrected?.index ?? null,
+      labels: isQuick ? null : answers.labels(item),
+      severity: past.severity,
       note: past.note,
       milliseconds: Math.min(milliseconds, 86_400_000),
     };
-    if (looking === null) {
-      body.ticket = tickets.get(item.slot);
-      queue.shift();
-      history.push(past);
-      judged += 1;
+    if (history.open) {
+      body.revises = history.open.key;
+      history.replace(past);
+      leaveLook();
     } else {
-      body.revises = history[looking].key;
-      history[looking] = past;
-      looking = null;
+      body.ticket = leases.ticket(item.slot);
+      leases.queue.shift();
+      history.add(past);
+      drafts.forget(item);
+      if (preference.stops_at_reveal && navigator.onLine) lookAgain(history.all.length - 1);
     }
     show();
-    device.remove(noteName(item));
     outbox.put({ kind: body.revises ? "revise" : "judge", url: config.urls.judge, slot: item.slot, body, past });
-    view.say(`${describe(past)}. ${openItem() ? `Next, labelled ${openItem().given.name}` : ""}`);
-    refill();
+    say(`${describe(past)}. ${announceNext()}`);
+    leases.refill();
+  }
+
+  function announceNext() {
+    const item = openItem();
+    if (!item || history.open) return "";
+    return item.mode === "quick" ? `Next, labelled ${item.given.name}` : "Next item";
   }
 
   function undo() {
-    const past = history.pop();
+    leaveLook();
+    const past = history.takeBack();
     if (!past) return;
-    looking = null;
-    judged -= 1;
-    queue.unshift(past.item);
-    if (IS_ERROR.has(past.verdict)) keepChoice(past.item, past.corrected);
-    if (past.note) device.write(noteName(past.item), past.note);
+    leases.queue.unshift(past.item);
+    drafts.resume(past.item, past);
     const body = { key: makeKey(), undoes: past.key };
     outbox.put({ kind: "undo", url: config.urls.undo, slot: past.item.slot, body, past });
-    view.say(`Undone: ${describe(past)}`);
+    say(`Undone: ${describe(past)}`);
     show();
   }
 
-  function keepChoice(item, one) {
-    if (one && !candidatesOf(item).some((other) => other.index === one.index)) {
-      added.set(item.slot, [...(added.get(item.slot) ?? []), one]);
-    }
-    chosen.set(item.slot, one?.index ?? null);
+  // ----- going about
+
+  function leaveLook() {
+    if (history.open) drafts.forget(history.open.item);
+    history.looking = null;
+  }
+
+  function lookAgain(place) {
+    leaveLook();
+    history.looking = place;
+    drafts.resume(history.open.item, history.open);
   }
 
   function lookAt(place) {
-    if (place < 0 || place >= history.length) return;
-    looking = place;
-    const { item, verdict, corrected } = history[place];
-    if (IS_ERROR.has(verdict)) keepChoice(item, corrected);
+    if (place < 0 || place >= history.all.length) return;
+    lookAgain(place);
     show();
-    view.say(`Looking again: ${describe(history[place])}`);
+    say(`Looking again: ${describe(history.open)}`);
+    if (history.open.is_revealed) reveal();
   }
 
   function forward() {
-    if (looking !== null) {
-      looking = looking + 1 < history.length ? looking + 1 : null;
-    } else if (queue.length) {
-      later.push(queue.shift());
-      view.say("Put off for later");
+    if (history.open) {
+      const next = history.looking + 1;
+      leaveLook();
+      if (next < history.all.length) return lookAt(next);
+    } else {
+      leases.postpone();
+      say("Put off for later");
     }
     show();
-    refill();
+    leases.refill();
   }
 
-  // ----- the right class and the note
+  // Label and experts of an item that was judged; what is said of it from then on is no first sight.
+  async function reveal() {
+    if (!history.open) lookAt(history.all.length - 1);
+    const past = history.open;
+    if (!past || past.told) return;
+    if (past.isWaiting) return (past.wantsReveal = true);
+    const answer = await sendJson(config.urls.reveal, { key: past.key });
+    if (answer.state !== "answered" || !answer.ok) return say("Nothing can be revealed without a network");
+    past.told = answer.data.told;
+    if (history.open === past) showAnswer();
+    say(`Labelled ${past.told.given.name}`);
+  }
 
-  function choose(key) {
+  function refer() {
     const item = openItem();
     if (!item) return;
-    const one = candidatesOf(item)[Number(key) - 1];
-    if (key !== "0" && !one) return;
-    chosen.set(item.slot, one?.index ?? null);
+    item.is_referred = !item.is_referred;
+    const body = { slot: item.slot, ticket: leases.ticket(item.slot) ?? "", is_open: item.is_referred, note: drafts.of(item).note };
+    outbox.put({ kind: "refer", url: config.urls.refer, slot: item.slot, body });
     showAnswer();
-    view.say(one ? `Right class: ${one.name}` : "Right class: none of these");
+    say(item.is_referred ? "Flagged for adjudication" : "Flag taken back");
   }
 
-  function openSearch() {
-    const item = openItem();
-    if (!item) return;
-    search.open((one) => {
-      if (one.index === item.given.index) return view.say("That is the given label");
-      keepChoice(item, one);
-      if (openItem() === item) showAnswer();
-    });
+  // ----- how the person likes the desk
+
+  async function prefer(changes) {
+    const answer = await sendJson(config.urls.preferences, changes);
+    if (answer.state !== "answered") return "Not saved: there is no connection.";
+    if (!answer.ok) return `Not saved: ${answer.data.error}.`;
+    usePreference(answer.data);
+    return undefined;
   }
 
-  const noteDialog = document.getElementById("note-dialog");
-  const noteField = noteDialog.querySelector("textarea");
-  function openNote() {
-    if (!openItem()) return;
-    noteField.value = readNote(openItem());
-    noteDialog.showModal();
-  }
-  noteField.addEventListener("input", () => device.write(noteName(openItem()), noteField.value));
-  noteField.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.shiftKey) {
-      event.preventDefault();
-      noteDialog.close();
-    }
-  });
-  noteDialog.addEventListener("close", () => openItem() && view.note(readNote(openItem())));
-
-  // ----- leases
-
-  async function refill() {
-    if (refilling || queue.length > AHEAD) return;
-    refilling = true;
-    const answer = await sendJson(config.urls.lease, {
-      later: later.map((item) => item.slot),
-      recall: !isRecalled,
-    });
-    refilling = false;
-    if (answer.state !== "answered" || !answer.ok) {
-      if (answer.state !== "answered") showStatus(answer.state);
-      if (!queue.length) setTimeout(refill, 3000);
-      return;
-    }
-    if (outbox.state === "idle") showStatus();
-    if (!isRecalled) recall(answer.data);
-    const wasOpen = openItem();
-    const known = new Set([...queue, ...later, ...history.map((past) => past.item)].map((item) => item.slot));
-    for (const item of answer.data.items) {
-      tickets.set(item.slot, item.ticket);
-      if (!known.has(item.slot)) queue.push(item);
-    }
-    if (!queue.length) [queue, later] = [later, []];
-    // Items we have judged come back while their verdicts are on the way: ask again after them.
-    const isEarly = !queue.length && (answer.data.items.length > 0 || outbox.entries.length > 0);
-    isEmpty = !queue.length && !isEarly;
-    if (isEarly) setTimeout(refill, 500);
-    view.elsewhere(answer.data.elsewhere);
-    if (openItem() !== wasOpen || !wasOpen) show();
-    else picture.prefetch(queue.slice(0, AHEAD + 1).map((item) => item.image));
+  function usePreference(told) {
+    preference = told;
+    keymap.use(told.keys);
+    view.keys(keymap);
+    view.part("stops-at-reveal").checked = told.stops_at_reveal;
   }
 
-  async function beat() {
-    if (document.hidden) return;
-    device.write(tabName, `${Date.now()}`);
-    const answer = await sendJson(config.urls.heartbeat, {});
-    if (answer.state !== "answered") return showStatus(answer.state);
-    if (!answer.ok) return;
-    if (outbox.state === "idle") showStatus();
-    const held = new Set(answer.data.held);
-    const isOurs = (item, place) => place === 0 || held.has(item.slot) || !tickets.has(item.slot);
-    queue = queue.filter(isOurs);
-    later = later.filter((item) => held.has(item.slot));
-    judged = answer.data.judged + outbox.entries.filter((entry) => entry.kind === "judge").length;
-    view.progress(judged, config.total);
-    refill();
+  async function switchDesk(mode) {
+    if (mode === leases.mode) return;
+    leaveLook();
+    if (!(await leases.switchTo(mode))) return say("The desk can't be changed without a network");
+    prefer({ mode });
+    show();
   }
 
-  // Another window of this desk shares the leases, so only the last one hands them back.
-  const tabName = `${store}:tab:${makeKey()}`;
-  function leave() {
-    device.remove(tabName);
-    const fresh = Date.now() - config.leaseSeconds * 1000;
-    const isShared = device.names().some(
-      (name) => name.startsWith(`${store}:tab:`) && Number(device.read(name)) > fresh,
-    );
-    const waiting = new Set(outbox.entries.map((entry) => entry.slot));
-    const slots = [...queue, ...later].map((item) => item.slot).filter((slot) => !waiting.has(slot));
-    if (!isShared && slots.length) sendJson(config.urls.hand_back, { slots }, { keepalive: true });
-  }
-
-  // ----- the outbox
+  // ----- leases and the outbox
 
   function showStatus(state = outbox.state) {
     view.status(state, outbox.entries.length, device.memory.size === 0);
   }
+  leases.addEventListener("trouble", ({ detail: state }) => state !== "answered" && showStatus(state));
+  leases.addEventListener("recalled", ({ detail: told }) => history.recall(told, outbox.entries));
+  leases.addEventListener("supplied", ({ detail: { isOpened } }) => {
+    if (outbox.state === "idle") showStatus();
+    view.elsewhere(leases.elsewhere);
+    view.strip(history.all, history.looking);
+    if (isOpened && !history.open) show();
+    else prefetch();
+  });
+  leases.addEventListener("beaten", ({ detail }) => {
+    if (outbox.state === "idle") showStatus();
+    history.judged = detail.judged + outbox.entries.filter((entry) => entry.kind === "judge").length;
+    view.progress(history.judged, config.total);
+  });
   outbox.addEventListener("change", () => showStatus());
   outbox.addEventListener("saved", ({ detail: { entry, answer } }) => {
+    if (entry.kind === "refer") return;
     if (entry.kind === "undo") {
-      tickets.set(answer.slot, answer.ticket);
+      leases.renew(answer.slot, answer.ticket);
       // The new verdict on an undone item was given before the server could give its ticket.
       for (const one of outbox.entries.filter((other) => other.kind === "judge" && other.slot === answer.slot)) {
         outbox.amend((other) => other.id === one.id, { body: { ...one.body, ticket: answer.ticket } });
       }
-      return refill();
+      return leases.refill();
     }
-    const past = history.find((one) => one.key === entry.body.key);
-    if (past) past.isWaiting = false;
-    view.strip(history, looking);
+    const past = history.find(entry.body.key);
+    if (!past) return;
+    past.isWaiting = false;
+    view.strip(history.all, history.looking);
+    if (history.open === past && (past.wantsReveal || preference.stops_at_reveal)) reveal();
   });
   outbox.addEventListener("refused", ({ detail: { entry, answer } }) => {
-    looking = null;
-    const standing = answer.standing && { item: entry.past.item, ...answer.standing };
-    const place = history.findIndex((one) => one.item.slot === entry.slot);
-    if (place >= 0) history.splice(place, 1, ...(standing ? [standing] : []));
-    else if (standing) history.push(standing);
-    if (entry.kind === "undo") queue = queue.filter((item) => item.slot !== entry.slot);
-    if (entry.kind === "judge" && !standing) judged -= 1;
+    if (entry.kind === "refer") return say("The flag was not saved: the item is no longer yours");
+    leaveLook();
+    history.correct(entry, answer.standing && { item: entry.past.item, ...answer.standing });
+    if (entry.kind === "undo") leases.drop(entry.slot);
     view.refusal(entry.past, answer.error ?? "this is no longer possible");
     show();
-    refill();
+    leases.refill();
   });
-
-  // The server's word, and after it what is still on its way there: an earlier page's verdicts
-  // that it never heard of, and those whose answer got lost.
-  function recall(told) {
-    isRecalled = true;
-    history = told.history;
-    judged = told.judged;
-    for (const { kind, body, past } of outbox.entries) {
-      if (history.some((one) => one.key === body.key)) continue;
-      const place = history.findIndex((one) => one.key === (body.undoes ?? body.revises));
-      if (kind === "judge") {
-        history.push(past);
-        judged += 1;
-      } else if (place >= 0) {
-        history.splice(place, 1, ...(kind === "revise" ? [past] : []));
-        if (kind === "undo") judged -= 1;
-      }
-    }
-  }
 
   // ----- wiring
 
-  const toggle = (dialog) => (dialog.open ? dialog.close() : dialog.showModal());
+  const noteDialog = new NoteDialog((text) => {
+    drafts.change(openItem(), { note: text });
+    view.note(text);
+  });
+  const exemplarsDialog = new ExemplarsDialog(exemplars);
+  const keysDialog = new KeysDialog(keymap, (keys) => prefer({ keys }));
   const guide = document.getElementById("guide");
+  const withItem = (act) => () => openItem() && act(openItem());
   const actions = {
-    verdict: judge,
-    choose,
-    search: openSearch,
+    verdict: chooseVerdict,
+    submit,
+    toggle: (number) => answers.toggle(number),
+    main: (number) => answers.makeMain(number),
+    none: () => answers.chooseNone(),
+    search: withItem((item) => search.open((one) => answers.add(item, one))),
+    severity: () => answers.nextSeverity(),
     undo,
-    back: () => lookAt((looking ?? history.length) - 1),
+    back: () => lookAt((history.looking ?? history.all.length) - 1),
     forward,
-    note: openNote,
+    reveal,
+    refer,
+    note: withItem((item) => noteDialog.open(drafts.of(item).note)),
+    exemplars: withItem((item) => exemplarsDialog.open(item, answers.classesOf(item), keymap.keys.exemplars)),
     actual: () => picture.toggleActual(),
     fit: () => picture.fit(),
     zoom: (direction) => picture.zoom(Number(direction)),
     guide: () => (guide.hidden = !guide.hidden),
-    keys: () => toggle(document.getElementById("keys-dialog")),
-    again: refill,
+    keys: () => keysDialog.toggle(),
+    switch: switchDesk,
+    again: () => leases.refill(),
   };
-  listenToKeys((action, value) => actions[action](value));
+  listenToKeys(keymap, (action, value) => actions[action](value));
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-act]");
-    if (button) actions[button.dataset.act](button.dataset.value);
-    const verdict = event.target.closest("[data-verdict]");
-    if (verdict) judge(verdict.dataset.verdict);
-    const past = event.target.closest("[data-past]");
-    if (past) lookAt(Number(past.dataset.past));
-    const close = event.target.closest("[data-close]");
-    if (close) close.closest("dialog").close();
-    // A radio button that was clicked would otherwise take the arrow keys.
-    if (event.target.type === "radio" && event.detail > 0) event.target.blur();
+    const at = (selector) => event.target.closest(selector);
+    if (at("[data-act]")) actions[at("[data-act]").dataset.act](at("[data-act]").dataset.value);
+    if (at("[data-verdict]")) chooseVerdict(at("[data-verdict]").dataset.verdict);
+    if (at("[data-past]")) lookAt(Number(at("[data-past]").dataset.past));
+    if (at("[data-main]")) answers.makeMain(at(".tick").dataset.number);
+    if (at("[data-close]")) at("dialog").close();
+    // What was clicked, not tabbed to, would otherwise take the next Enter or arrow for itself.
+    const control = at("button, input[type=radio]");
+    if (control && event.detail > 0 && !control.closest("dialog")) control.blur();
   });
-  root.addEventListener("change", (event) => {
-    if (event.target.name !== "corrected") return;
-    chosen.set(openItem().slot, event.target.value === "" ? null : Number(event.target.value));
-    view.consequence(candidatesOf(openItem()).find((one) => one.index === chosenIn(openItem())));
+  root.addEventListener("change", ({ target }) => {
+    if (target.name === "corrected" && target.value === "") answers.chooseNone();
+    else if (target.name === "corrected") answers.mark(openItem(), classOf(target.value));
+    else if (target.id === "tick-none") answers.chooseNone();
+    else if (target.closest(".tick")) answers.mark(openItem(), classOf(target.value));
+    else if (target.dataset.part === "stops-at-reveal") prefer({ stops_at_reveal: target.checked });
   });
+  function classOf(index) {
+    return answers.classesOf(openItem()).find((one) => one.index === Number(index));
+  }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !guide.hidden && !document.querySelector("dialog[open]")) guide.hidden = true;
   });
-  addEventListener("pagehide", leave);
   addEventListener("pageshow", (event) => event.persisted && location.reload());
   addEventListener("beforeunload", (event) => {
     if (outbox.entries.length && outbox.state !== "expired") event.preventDefault();
   });
-  document.addEventListener("visibilitychange", beat);
-  setInterval(beat, (config.leaseSeconds * 1000) / 3);
 
-  device.write(tabName, `${Date.now()}`);
+  usePreference(config.preference);
+  leases.mode = preference.mode || (matchMedia("(max-width: 48rem)").matches ? "quick" : "full");
+  view.desk(leases.mode);
   showStatus();
   show();
-  outbox.flush().then(refill).then(() => search.load());
+  outbox.flush().then(() => leases.refill()).then(() => search.load());
 })();

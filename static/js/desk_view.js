@@ -1,20 +1,21 @@
 // What the desk looks like for a given state; changes the page and decides nothing.
-const VERDICTS = Object.fromEntries(
-  KEYMAP.filter((one) => one.action === "verdict").map((one) => [one.value, one.does]),
-);
-const SHORT = {
-  label_correct: "correct", wrong_label: "wrong", multi_object: "multi", similar_class: "similar",
-  sub_class: "sub", super_class: "super", unsure: "unsure",
+const VERDICTS = {
+  label_correct: ["Label correct", "correct"], wrong_label: ["Wrong label", "wrong"],
+  multi_object: ["Multi-object", "multi"], similar_class: ["Similar class", "similar"],
+  sub_class: ["Sub-class", "sub"], super_class: ["Super-class", "super"], unsure: ["Unsure", "unsure"],
 };
-const IS_ERROR = new Set(["wrong_label", "multi_object", "similar_class", "sub_class", "super_class"]);
+const nameVerdict = (verdict) => VERDICTS[verdict]?.[0] ?? "No verdict yet";
+const SEVERITIES = { 1: "near miss", 2: "clear", 3: "gross" };
 
 class DeskView {
   #rows = new Map(); // key of a verdict -> its place in the strip, so that no thumbnail flickers
+  #exemplars;
 
-  constructor(root) {
+  constructor(root, exemplars) {
     this.root = root;
+    this.#exemplars = exemplars;
     this.part = (name) => document.querySelector(`[data-part="${name}"]`);
-    this.part("keys").replaceChildren(...listKeys());
+    this.copy = (name) => this.part(name).content.firstElementChild.cloneNode(true);
   }
 
   mode(mode) {
@@ -22,31 +23,55 @@ class DeskView {
     for (const section of this.root.querySelectorAll("[data-modes]")) {
       section.hidden = !section.dataset.modes.split(" ").includes(mode);
     }
+    this.part("forward-words").textContent = mode === "look" ? "next" : "later";
   }
 
-  item(item, candidates, chosen, past) {
-    this.part("given").replaceChildren(...writeClass(item.given));
-    this.part("confirming").textContent = describeConfirming(item);
-    const rows = candidates.map((one, place) => this.#candidate(one, place + 1, chosen, item.chosen));
-    this.part("candidates").replaceChildren(...rows);
-    document.getElementById("candidate-none").checked = chosen === null;
-    this.part("past").hidden = !past;
-    if (past) this.part("past-words").textContent = describe(past);
-    this.consequence(candidates.find((one) => one.index === chosen));
-    for (const button of this.root.querySelectorAll("[data-verdict]")) {
-      if (past) button.setAttribute("aria-pressed", String(button.dataset.verdict === past.verdict));
-      else button.removeAttribute("aria-pressed");
+  // Which desk: classes to tick, or label and proposals.
+  desk(desk) {
+    this.root.dataset.kind = desk;
+    for (const part of document.querySelectorAll("[data-desk]")) part.hidden = part.dataset.desk !== desk;
+    for (const button of document.querySelectorAll("[data-act=switch]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.value === desk));
     }
   }
 
-  consequence(one) {
+  // `shown`: { past, verdict, proposed, can(verdict), told }
+  answer(item, draft, shown) {
+    this.desk(item.mode);
+    this.part("past").hidden = !shown.past;
+    if (shown.past) this.part("past-words").textContent = describe(shown.past);
+    this.note(draft.note);
+    this.told(item, shown);
+    if (item.mode === "quick") this.#quick(item, draft);
+    else this.#full(item, draft, shown);
+    for (const button of this.root.querySelectorAll("[data-verdict]")) {
+      const { verdict } = button.dataset;
+      const isPressed = item.mode === "full" ? verdict === shown.verdict : verdict === shown.past?.verdict;
+      setState(button, "aria-pressed", item.mode === "full" || shown.past ? isPressed : null);
+      setState(button, "aria-disabled", item.mode === "full" ? !shown.can(verdict) : null);
+    }
+    const flag = document.querySelector("[data-act=refer]");
+    flag.setAttribute("aria-pressed", String(item.is_referred));
+  }
+
+  #quick(item, draft) {
+    this.part("given").replaceChildren(...writeClass(item.given));
+    this.part("confirming").textContent = describeConfirming(item);
+    const candidates = [...item.candidates, ...draft.added];
+    const rows = candidates.map((one, place) => this.#candidate(one, place + 1, draft.chosen, item.chosen));
+    replaceRows(this.part("candidates"), rows);
+    document.getElementById("candidate-none").checked = draft.chosen === null;
+    this.#consequence(candidates.find((one) => one.index === draft.chosen));
+  }
+
+  #consequence(one) {
     const name = document.createElement("strong");
     name.textContent = one?.name;
     this.part("consequence").replaceChildren(...(one ? ["right class: ", name] : ["right class not given"]));
   }
 
   #candidate(one, number, chosen, agreed) {
-    const row = this.part("candidate-template").content.firstElementChild.cloneNode(true);
+    const row = this.copy("candidate-template");
     const input = row.querySelector("input");
     input.value = one.index;
     input.checked = one.index === chosen;
@@ -56,21 +81,78 @@ class DeskView {
     return row;
   }
 
+  #full(item, draft, shown) {
+    const rows = [...item.candidates, ...draft.added].map((one, place) => this.#tick(item, one, place + 1, draft));
+    replaceRows(this.part("ticks"), rows);
+    document.getElementById("tick-none").checked = draft.ticks?.length === 0;
+    this.part("proposal").textContent = draft.override
+      ? `yours, not ${shown.proposed ? nameVerdict(shown.proposed).toLowerCase() : "proposed"}`
+      : shown.verdict ? "proposed from your ticks" : "tick what the picture shows";
+    this.part("severity").textContent = SEVERITIES[draft.severity] ?? "severity";
+    this.root.querySelector("[data-act=severity]").setAttribute("aria-disabled", String(!IS_ERROR.has(shown.verdict)));
+    this.root.querySelector("[data-act=submit]").setAttribute("aria-disabled", String(!shown.verdict));
+  }
+
+  #tick(item, one, number, draft) {
+    const row = this.copy("tick-template");
+    const input = row.querySelector("input");
+    row.dataset.number = number;
+    input.value = one.index;
+    const place = draft.ticks?.findIndex((other) => other.index === one.index) ?? -1;
+    input.checked = place >= 0;
+    row.querySelector("kbd").textContent = number < 10 ? number : "";
+    row.querySelector("[data-class]").append(...writeClass(one));
+    row.querySelector("[data-exemplars]").append(...this.#exemplars.write(one, item, 3));
+    const main = row.querySelector("[data-main]");
+    main.hidden = !(place >= 0 && draft.ticks.length > 1);
+    main.textContent = place === 0 ? "main" : "make main";
+    main.classList.toggle("is-main", place === 0);
+    main.setAttribute("aria-label", place === 0 ? `${one.name} is the main class` : `Make ${one.name} the main class`);
+    return row;
+  }
+
+  // Label, experts and flags; `told` is null while they are hidden.
+  told(item, { told, past }) {
+    this.part("told").hidden = !told;
+    if (!told) return;
+    this.part("told-first").hidden = Boolean(past);
+    this.part("told-stop").hidden = !past;
+    this.part("told-given").replaceChildren(...writeClass({ ...told.given, gloss: "" }));
+    const rows = told.experts.map((word) => {
+      const row = this.copy("told-template");
+      row.querySelector("[data-expert]").textContent = word.expert;
+      row.querySelector("[data-class]").append(...(word.top1 ? writeClass({ ...word.top1, gloss: "" }) : ["no score"]));
+      row.querySelector("[data-confidence]").textContent = writeShare(word.confidence);
+      row.querySelector("[data-raw]").textContent = writeShare(word.raw_confidence);
+      row.querySelector("[data-on-label]").textContent = writeShare(word.on_label);
+      return row;
+    });
+    this.part("told-experts").replaceChildren(...rows);
+    const flags = told.flags.map((flag) => `${flag.method} (${flag.rank})`).join(", ");
+    const bin = told.bin ? `Confidence bin ${told.bin} of ${told.n_bins}, 1 being the most confident. ` : "";
+    this.part("told-flags").textContent = `${bin}${flags ? `Flagged by ${flags}.` : "No method flags it."}`;
+  }
+
   note(text) {
     this.part("note-mark").hidden = !text;
     this.part("note-mark").textContent = text;
   }
 
   canJudge(allowed) {
-    for (const button of this.root.querySelectorAll("[data-verdict]")) button.disabled = !allowed;
+    for (const button of this.root.querySelectorAll("[data-verdict], [data-act=submit], [data-act=severity]")) {
+      button.disabled = !allowed;
+    }
+  }
+
+  keys(keymap) {
+    for (const key of document.querySelectorAll("kbd[data-key]")) key.textContent = keymap.shown(key.dataset.key);
   }
 
   strip(history, looking) {
     const last = history.slice(-10);
     const first = history.length - last.length;
     const rows = last.map((past, place) => {
-      const fresh = () => this.part("past-template").content.firstElementChild.cloneNode(true);
-      const row = this.#rows.get(past.key) ?? fresh();
+      const row = this.#rows.get(past.key) ?? this.copy("past-template");
       const button = row.querySelector("button");
       button.dataset.past = first + place;
       button.title = describe(past);
@@ -79,14 +161,14 @@ class DeskView {
       if (first + place === looking) button.setAttribute("aria-current", "true");
       else button.removeAttribute("aria-current");
       if (!this.#rows.has(past.key)) row.querySelector("img").src = past.item.thumb;
-      row.querySelector("[data-short]").textContent = SHORT[past.verdict];
+      row.querySelector("[data-short]").textContent = VERDICTS[past.verdict][1];
       row.querySelector("[data-words]").textContent = `Look again: ${describe(past)}`;
       return row;
     });
     this.#rows = new Map(last.map((past, place) => [past.key, rows[place]]));
     this.part("strip").replaceChildren(...rows);
     this.part("strip-empty").hidden = rows.length > 0;
-    for (const button of document.querySelectorAll("[data-act=undo], [data-act=back]")) {
+    for (const button of document.querySelectorAll("[data-act=undo], [data-act=back], [data-act=reveal]")) {
       button.disabled = history.length === 0;
     }
   }
@@ -99,7 +181,7 @@ class DeskView {
     this.part("progress-words").textContent = `${shown.toLocaleString("en")} of ${total.toLocaleString("en")}`;
   }
 
-  // saved, sending, offline, expired, stranger; `n` verdicts wait.
+  // saved, sending, offline, expired, stranger; `n` acts wait.
   status(state, n, isStored) {
     const why = { offline: "offline", expired: "logged out", stranger: "other log-in" }[state];
     const waiting = why ? n > 0 : n > 1; // a single one is gone before it can be read
@@ -121,9 +203,8 @@ class DeskView {
   }
 
   refusal(past, reason) {
-    const row = this.part("refusal-template").content.firstElementChild.cloneNode(true);
-    row.querySelector("[data-words]").textContent =
-      `Not saved: “${describe(past)}” for an item labelled ${past.item.given.name}. The server says: ${reason}.`;
+    const row = this.copy("refusal-template");
+    row.querySelector("[data-words]").textContent = `Not saved: “${describe(past)}”. The server says: ${reason}.`;
     row.querySelector("button").addEventListener("click", () => row.remove());
     this.part("refusals").append(row);
   }
@@ -133,10 +214,24 @@ class DeskView {
   }
 }
 
+// New rows in place of the old ones; who has tabbed to a class stays on it.
+function replaceRows(list, rows) {
+  const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
+  list.replaceChildren(...rows);
+  if (focused !== null) list.querySelector(`input[value="${focused}"]`)?.focus();
+}
+
+// An ARIA state, or none at all.
+function setState(element, name, value) {
+  if (value === null) element.removeAttribute(name);
+  else element.setAttribute(name, String(value));
+}
+
 function describe(past) {
-  const corrected = past.corrected ? ` → ${past.corrected.name}` : "";
+  const named = past.ticked?.length ? past.ticked.map((one) => one.name).join(" + ") : past.corrected?.name;
+  const classes = named && past.verdict !== "label_correct" ? ` → ${named}` : "";
   const note = past.note ? ` (${past.note})` : "";
-  return VERDICTS[past.verdict] + corrected + note;
+  return VERDICTS[past.verdict][0] + classes + note;
 }
 
 function describeConfirming(item) {
@@ -146,20 +241,6 @@ function describeConfirming(item) {
   return "";
 }
 
-// The keys dialog, from the list that the page acts by.
-function listKeys() {
-  return [...new Set(KEYMAP.map((one) => one.group))].map((group) => {
-    const section = document.createElement("section");
-    const head = document.createElement("h3");
-    head.textContent = group;
-    section.append(head);
-    for (const one of KEYMAP.filter((entry) => entry.group === group)) {
-      const line = document.createElement("div");
-      const key = document.createElement("kbd");
-      key.textContent = one.shown ?? one.keys[0].toUpperCase();
-      line.append(key, one.does);
-      section.append(line);
-    }
-    return section;
-  });
+function writeShare(share) {
+  return share === null ? "–" : share.toFixed(3).replace(/^0/, "");
 }

@@ -1,30 +1,54 @@
-// The desk's keys: one list, from which the page acts and the keys dialog is made.
-const KEYMAP = [
-  { group: "Verdict and next", keys: ["q"], action: "verdict", value: "label_correct", does: "Label correct" },
-  { group: "Verdict and next", keys: ["w"], action: "verdict", value: "wrong_label", does: "Wrong label" },
-  { group: "Verdict and next", keys: ["m"], action: "verdict", value: "multi_object", does: "Multi-object" },
-  { group: "Verdict and next", keys: ["s"], action: "verdict", value: "similar_class", does: "Similar class" },
-  { group: "Verdict and next", keys: ["b"], action: "verdict", value: "sub_class", does: "Sub-class" },
-  { group: "Verdict and next", keys: ["p"], action: "verdict", value: "super_class", does: "Super-class" },
-  { group: "Verdict and next", keys: ["u"], action: "verdict", value: "unsure", does: "Unsure" },
-  { group: "Right class", keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: "1 – 9", action: "choose", does: "Choose that row" },
-  { group: "Right class", keys: ["0"], action: "choose", does: "None of these" },
-  { group: "Right class", keys: ["/"], action: "search", does: "Search every class" },
-  { group: "Going about", keys: ["z"], action: "undo", does: "Undo the last verdict, as often as you like" },
-  { group: "Going about", keys: ["arrowleft"], shown: "←", action: "back", does: "Look again at the one before" },
-  { group: "Going about", keys: ["arrowright"], shown: "→", action: "forward", does: "Later: no verdict now, it comes back" },
-  { group: "Going about", keys: ["c"], action: "note", does: "Add a note to the verdict" },
-  { group: "Picture", keys: ["i"], action: "actual", does: "Original size, or fit" },
-  { group: "Picture", keys: ["+", "="], shown: "+", action: "zoom", value: 1, does: "Closer" },
-  { group: "Picture", keys: ["-"], shown: "−", action: "zoom", value: -1, does: "Further away" },
-  { group: "Help", keys: ["g"], action: "guide", does: "Open or close the guide" },
-  { group: "Help", keys: ["?"], action: "keys", does: "Show all keys" },
-];
+// The desk's keys: which act a pressed key means, as the person has set them.
+class Keymap {
+  constructor(acts) {
+    this.acts = acts; // { name, key (the usual one), does, group }
+    this.keys = {}; // name -> key
+  }
+
+  use(keys) {
+    this.keys = keys;
+  }
+
+  // The act of a pressed key: its name, for "verdict:unsure" with the value "unsure".
+  find(event) {
+    const key = readKey(event);
+    const alias = key === "=" ? "+" : key; // plus needs Shift on many keyboards
+    const name = Object.keys(this.keys).find((one) => this.keys[one] === key)
+      ?? Object.keys(this.keys).find((one) => this.keys[one] === alias);
+    if (name) return splitAct(name);
+    const digit = /^Digit([1-9])$/.exec(event.code);
+    if (event.shiftKey && digit) return { action: "main", value: digit[1] };
+    return /^[1-9]$/.test(key) ? { action: "toggle", value: key } : null;
+  }
+
+  shown(name) {
+    return showKey(this.keys[name] ?? "");
+  }
+
+  // What else would be meant by this key, or undefined.
+  conflict(name, key) {
+    return this.acts.find((one) => one.name !== name && this.keys[one.name] === key);
+  }
+}
+
+function splitAct(name) {
+  const [action, value] = name.split(":");
+  return { action, value };
+}
+
+const KEY_NAMES = {
+  arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: "↓", enter: "↵", " ": "Space",
+  backspace: "⌫", delete: "Del", insert: "Ins", pageup: "PgUp", pagedown: "PgDn", home: "Home", end: "End", "-": "−",
+};
+
+function showKey(key) {
+  return KEY_NAMES[key] ?? key.toUpperCase();
+}
 
 // What a pressed key means here: the letter itself, or the one at its place on other alphabets.
 function readKey(event) {
   const key = event.key.toLowerCase();
-  if (key.length > 1 || /^[!-~]$/.test(key)) {
+  if (key.length > 1 || /^[ -~]$/.test(key)) {
     const digit = /^Digit(\d)$/.exec(event.code);
     return digit && !event.shiftKey && !/\d/.test(key) ? digit[1] : key;
   }
@@ -36,17 +60,19 @@ function isTyping(target) {
   return target.closest?.("textarea, select, input:not([type=radio], [type=checkbox])") != null;
 }
 
-// Calls `act(action, value)` for keys of the list: never while typing, in a dialog, for held
-// keys or together with Ctrl, Alt or Meta.
-function listenToKeys(act) {
+// Calls `act(action, value)` for bare keys: never while typing, in a dialog, for held keys or
+// together with Ctrl, Alt or Meta; and never for what a focused control does with the key itself.
+function listenToKeys(keymap, act) {
   document.addEventListener("keydown", (event) => {
-    if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    if (event.defaultPrevented || event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
     if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
     const key = readKey(event);
+    if (["enter", " "].includes(key) && event.target.closest("button, a, summary")) return;
+    if (key === " " && event.target.closest("input")) return;
     if (key.startsWith("arrow") && event.target.type === "radio") return;
-    const entry = KEYMAP.find((one) => one.keys.includes(key));
-    if (!entry) return;
+    const found = keymap.find(event);
+    if (!found) return;
     event.preventDefault();
-    act(entry.action, entry.value ?? key);
+    act(found.action, found.value);
   });
 }

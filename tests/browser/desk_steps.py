@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from audit.models import Audit
-from reviews.models import Judgment
+from reviews.models import DeskPreference, Judgment, SampledClass
 from tests.factories import make_dataset, make_member, make_project, make_ready_audit, make_sample
 
 EYES = 215  # a person can't judge sooner; the desk takes a faster key for the item before
@@ -19,8 +21,33 @@ def make_audit(n_items: int = 24, votes_per_item: int = 1) -> Audit:
     return audit
 
 
-def annotator_of(audit: Audit):
-    return make_member(audit.dataset.project)
+def make_full_audit(n_items: int = 24, n_classes: int = 3) -> Audit:
+    """All classes are candidates of every item; class i looks like class i + 2 (of three)."""
+    dataset = make_dataset(make_project(), n_items=n_items + 5, n_classes=n_classes)
+    audit = make_ready_audit(dataset, n_flags=n_items)
+    sample = make_sample(audit, n_items)
+    shown = range(min(n_classes, 6))
+    for row in sample.items.select_related("item"):
+        given = row.item.given_label
+        row.candidates = [given, *(label for label in shown if label != given)]
+        row.save()
+    clean = list(dataset.items.order_by("-position").values_list("pk", flat=True)[:5])
+    SampledClass.objects.bulk_create(
+        SampledClass(
+            sample=sample,
+            index=index,
+            exemplars=clean if index == 1 else [],
+            near={(index + 2) % 3: "similar_class"} if index < 3 else {},
+        )
+        for index in range(n_classes)
+    )
+    return audit
+
+
+def annotator_of(audit: Audit, mode: str = "quick"):
+    user = make_member(audit.dataset.project)
+    DeskPreference.objects.create(user=user, mode=mode)
+    return user
 
 
 def open_desk(page: Page, audit: Audit) -> None:
@@ -30,11 +57,17 @@ def open_desk(page: Page, audit: Audit) -> None:
 
 def see_item(page: Page) -> None:
     expect(page.locator("#picture")).to_have_attribute("data-state", "shown")
-    expect(page.get_by_role("button", name="Wrong label", exact=True)).to_be_enabled()
+    expect(page.locator("[data-verdict=unsure]")).to_be_enabled()
     page.wait_for_timeout(EYES)
 
 
-def press(page: Page, keys: str) -> None:
+def tick(page: Page, name: str) -> None:
+    """Press the number of the row that shows a class."""
+    names = page.locator(".tick .class-name").all_inner_texts()
+    page.keyboard.press(str(names.index(name) + 1))
+
+
+def press(page: Page, keys: str | list[str]) -> None:
     for key in keys:
         see_item(page)
         page.keyboard.press(key)
@@ -43,6 +76,19 @@ def press(page: Page, keys: str) -> None:
 def wait_until_saved(page: Page) -> None:
     expect(page.locator(".past.is-waiting")).to_have_count(0)
     expect(page.locator("[data-part=status]")).to_have_attribute("data-state", "idle")
+
+
+def wait_for_rows(page: Page, n_rows: int) -> None:
+    """Wait until the desk has sent everything: it paints first and sends after."""
+    wait_until(page, lambda: Judgment.objects.count() == n_rows)
+
+
+def wait_until(page: Page, holds: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it never came to that")
 
 
 def verdicts() -> list[str]:

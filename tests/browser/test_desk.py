@@ -6,13 +6,12 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from audit.models import Item, Role
+from audit.models import Item
 from reviews.models import Judgment
 from tests.browser.conftest import PHONE
 from tests.browser.desk_steps import (
     EYES,
     annotator_of,
-    check,
     make_audit,
     open_desk,
     press,
@@ -20,7 +19,6 @@ from tests.browser.desk_steps import (
     verdicts,
     wait_until_saved,
 )
-from tests.factories import make_dataset, make_member, make_ready_audit
 
 pytestmark = pytest.mark.browser
 
@@ -191,33 +189,6 @@ def test_on_a_phone_everything_is_on_one_screen_and_one_tap_judges(make_page):
     page.get_by_role("button", name="Label correct", exact=True).tap()
     wait_until_saved(page)
     assert verdicts() == ["wrong_label", "label_correct"]
-
-
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(360, "light"), (720, "dark"), (1440, "light"), (1440, "dark")]
-)
-def test_no_page_scrolls_sideways_and_axe_finds_nothing_serious(make_page, width, scheme):
-    audit = make_audit()
-    empty = make_ready_audit(make_dataset(audit.dataset.project))
-    user = make_member(audit.dataset.project, Role.MAINTAINER)
-    page = make_page(user, viewport={"width": width, "height": 700}, color_scheme=scheme)
-    # axe runs by a script of its own, which changes no policy of the page.
-    open_desk(page, audit)
-    press(page, "wq")
-    page.keyboard.press("g")
-    check(page)
-    page.keyboard.press("g")
-    page.keyboard.press("?")
-    check(page)
-    page.keyboard.press("Escape")
-    page.keyboard.press("/")
-    expect(page.get_by_role("option")).to_have_count(3)
-    check(page)
-    page.keyboard.press("Escape")
-    page.goto(reverse("reviews:desk", args=[empty.pk]))
-    check(page)
-    page.get_by_role("button", name="Log out").click()
-    check(page)
 
 
 def test_the_theme_button_keeps_the_choice_on_every_page(make_page):

@@ -14,12 +14,12 @@ from audit.models import Audit, Role, ScoreSet
 from audit.services.audits import start_audit
 from audit.services.calibration import calibrate_audit
 from audit.services.scores import store_scores
-from reviews.models import Judgment, Release
+from reviews.models import DeskPreference, Judgment, Release
 from reviews.release_files import release_folder, verify_release
 from reviews.services.releases import build_release
 from reviews.services.sampling import freeze_sample
 from tests.browser.conftest import log_in_through_the_page
-from tests.browser.test_desk import press, see_item, wait_until_saved
+from tests.browser.desk_steps import press, see_item, wait_for_rows, wait_until_saved
 from tests.factories import make_dataset, make_member
 
 pytestmark = pytest.mark.browser
@@ -67,15 +67,6 @@ def order_release(page: Page, audit: Audit, user: User) -> Release:
     return release
 
 
-def wait_for_rows(page: Page, n_rows: int) -> None:
-    """Wait until the desk has sent everything: it paints first and sends after."""
-    for _ in range(100):
-        if Judgment.objects.count() == n_rows:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{Judgment.objects.count()} rows, expected {n_rows}")
-
-
 def judged_on_the_curves_page(page: Page, audit: Audit) -> int:
     page.goto(f"/audits/{audit.pk}/curves/")
     expect(page.locator("#curves-data")).to_be_attached()
@@ -87,6 +78,7 @@ def judged_on_the_curves_page(page: Page, audit: Audit) -> int:
 def test_ten_verdicts_one_undone_then_the_curve_and_the_release_follow(make_page):
     audit = make_audit()
     maintainer = make_member(audit.dataset.project, Role.MAINTAINER)
+    DeskPreference.objects.create(user=maintainer, mode="quick")
     page = make_page(maintainer, log_in=False)
     log_in_through_the_page(page, maintainer)
     page.get_by_role("link", name="Review").first.click()

@@ -44,14 +44,15 @@ def post(client: Client, action: str, audit: Audit, data: object, **extra):
     )
 
 
-def lease(client: Client, audit: Audit) -> list[dict]:
-    return post(client, "lease", audit, {}).json()["items"]
+def lease(client: Client, audit: Audit, mode: str = "quick") -> list[dict]:
+    return post(client, "lease", audit, {"mode": mode}).json()["items"]
 
 
 def verdict_on(item: dict, verdict: str = "unsure", **changes) -> dict:
     return {
         "key": str(uuid4()),
         "ticket": item["ticket"],
+        "mode": item["mode"],
         "verdict": verdict,
         "corrected_label": None,
         "note": "",
@@ -60,7 +61,7 @@ def verdict_on(item: dict, verdict: str = "unsure", **changes) -> dict:
     }
 
 
-def test_a_lease_names_the_given_label_and_what_the_experts_see():
+def test_a_quick_lease_names_the_given_label_and_what_the_experts_see():
     audit = make_audit()
     client = log_in(annotator_of(audit))
     items = lease(client, audit)
@@ -72,6 +73,7 @@ def test_a_lease_names_the_given_label_and_what_the_experts_see():
         "wordnet_id": "",
         "gloss": "gloss 0",
         "shares_name": False,
+        "exemplars": [],
     }
     assert [one["index"] for one in disputed["candidates"]] == [1]
     assert (disputed["chosen"], disputed["n_experts"], disputed["n_confirming"]) == (1, 2, 0)
@@ -110,7 +112,7 @@ def test_no_answer_holds_a_confidence_or_a_verdict_of_somebody_else():
     post(first, "judge", audit, verdict_on(taken, "wrong_label", note="between us"))
     answers = [
         second.get(reverse("reviews:desk", args=[audit.pk])),
-        post(second, "lease", audit, {}),
+        post(second, "lease", audit, {"mode": "quick"}),
         post(second, "heartbeat", audit, {}),
         second.get(reverse("reviews:class_search", args=[audit.pk])),
         post(second, "judge", audit, verdict_on(taken)),
@@ -280,7 +282,9 @@ def test_the_desk_says_what_to_do_when_there_is_nothing_to_judge(has_sample):
         assert ("Draw the sample" in text) == offers
 
 
-ACTIONS = ["lease", "judge", "undo", "heartbeat", "hand_back"]
+ACTIONS = [
+    *("lease", "judge", "undo", "reveal", "refer", "preferences", "heartbeat", "hand_back"),
+]
 
 
 @pytest.mark.parametrize("action", ["desk", "class_search", *ACTIONS])

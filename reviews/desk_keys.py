@@ -1,0 +1,95 @@
+"""The desk's keys: one list, by which the page acts and by which changed keys are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reviews.models import Verdict
+
+VERDICT_KEYS = {
+    Verdict.LABEL_CORRECT: "q",
+    Verdict.WRONG_LABEL: "w",
+    Verdict.MULTI_OBJECT: "m",
+    Verdict.SIMILAR_CLASS: "s",
+    Verdict.SUB_CLASS: "b",
+    Verdict.SUPER_CLASS: "p",
+    Verdict.UNSURE: "u",
+}
+NAMED_KEYS = frozenset(
+    {
+        *("arrowleft", "arrowright", "arrowup", "arrowdown", "home", "end", "pageup", "pagedown"),
+        *("enter", "backspace", "delete", "insert", " "),
+    }
+)
+VERDICTS, CLASSES, AROUND, PICTURE, HELP = (
+    "Verdict",
+    "Classes",
+    "Going about",
+    "Picture",
+    "Help",
+)
+
+
+class KeysRefusedError(ValueError):
+    """These keys can't be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something a key does: its name, "action" or "action:value", and the usual key."""
+
+    name: str
+    key: str
+    does: str
+    group: str
+
+
+ACTS = (
+    *(
+        Act(f"verdict:{each.value}", key, each.label, VERDICTS)
+        for each, key in VERDICT_KEYS.items()
+    ),
+    Act("submit", "enter", "Submit and next", VERDICTS),
+    Act("severity", "v", "How bad the error is", VERDICTS),
+    Act("note", "c", "Comment on the verdict", VERDICTS),
+    Act("none", "0", "None of these", CLASSES),
+    Act("search", "/", "Search every class", CLASSES),
+    Act("exemplars", "x", "More examples of each class", CLASSES),
+    Act("forward", "arrowright", "Later: no verdict now, it comes back", AROUND),
+    Act("back", "arrowleft", "Look again at the one before", AROUND),
+    Act("undo", "z", "Undo the last verdict, as often as you like", AROUND),
+    Act("refer", "f", "Flag for adjudication", AROUND),
+    Act("reveal", "r", "Reveal label and experts of the last item", AROUND),
+    Act("actual", "i", "Original size, or fit", PICTURE),
+    Act("zoom:1", "+", "Closer", PICTURE),
+    Act("zoom:-1", "-", "Further away", PICTURE),
+    Act("guide", "g", "Open or close the guide", HELP),
+    Act("keys", "?", "Show and change the keys", HELP),
+)
+USUAL = {act.name: act.key for act in ACTS}
+# Rows are called by these; they can't be given to anything else, nor taken away.
+ROW_KEYS = frozenset("123456789")
+
+
+def check_keys(changes: Mapping[str, object]) -> dict[str, str]:
+    """Return the keys that differ from the usual ones, or say what is wrong with them."""
+    keys: dict[str, str] = {}
+    for name, key in changes.items():
+        if name not in USUAL:
+            raise KeysRefusedError(f"nothing on the desk is called {name[:40]!r}")
+        if not isinstance(key, str) or not is_usable(key):
+            raise KeysRefusedError(f"{key!r:.40} is no key that can be used")
+        keys[name] = key
+    taken: dict[str, str] = {}
+    for name, key in (USUAL | keys).items():
+        if key in taken:
+            raise KeysRefusedError(f"{key!r} would mean both {taken[key]} and {name}")
+        taken[key] = name
+    return {name: key for name, key in keys.items() if key != USUAL[name]}
+
+
+def is_usable(key: str) -> bool:
+    """Whether a key, as browsers name it in lower case, can be given to an act."""
+    single = len(key) == 1 and key.isprintable() and key == key.lower() and key not in ROW_KEYS
+    return single or key in NAMED_KEYS
