@@ -74,20 +74,11 @@ def bin_rank(
     (``over="disputed"``, Section 3.5) or over all it scored (``"all"``, Section 2.3 to the
     letter); h is the largest over experts of the bin counted from the most confident.
     """
-    check_n_bins(n_bins)
-    if over not in {"disputed", "all"}:
-        raise ValueError(f"bins are cut over 'disputed' or 'all' items, got {over!r}")
-    values = np.atleast_2d(np.asarray(confidences, dtype=np.float64))
     flagged = np.asarray(mask, dtype=np.bool_)
-    ranks = key_ranks(keys, flagged.size)
-    worst = np.zeros(flagged.size, dtype=np.int64)
-    for confidence in values:
-        scope = np.flatnonzero(flagged if over == "disputed" else ~np.isnan(confidence))
-        if scope.size == 0:
-            continue
-        bins = equal_count_bins(confidence[scope], n_bins, ranks[scope])
-        worst[scope] = np.maximum(worst[scope], bins.max() + 1 - bins)
-    return np.where(flagged, worst, 0)
+    positions = np.flatnonzero(flagged)
+    ranks = np.zeros(flagged.size, dtype=np.int64)
+    ranks[positions] = _bin_ranks(_per_expert(confidences), positions, n_bins, over, keys)
+    return ranks
 
 
 def basic(
@@ -115,9 +106,10 @@ def ensemble(
     for which all experts name the same class.
     """
     tops, given = _as_tops(top1s, given_labels)
-    values = np.atleast_2d(np.asarray(confidences, dtype=np.float64))
-    flagged = _flagged(tops, given, require_agreement=require_agreement)
-    return rank_items(flagged, values.min(axis=0), proposed_labels(tops, values), keys=keys)
+    positions = np.flatnonzero(_flagged(tops, given, require_agreement=require_agreement))
+    values = _at(positions, _per_expert(confidences))
+    proposed = proposed_labels(tops[:, positions], values)
+    return rank_items(positions, values.min(axis=0), proposed, keys=keys)
 
 
 def calibrated_ensemble(
@@ -138,15 +130,16 @@ def calibrated_ensemble(
     bins over disputed items are cut over those on which the experts agree.
     """
     tops, given = _as_tops(top1s, given_labels)
-    values = np.atleast_2d(np.asarray(confidences, dtype=np.float64))
-    flagged = _flagged(tops, given, require_agreement=require_agreement)
-    bins = bin_rank(values, flagged, n_bins, over, keys)
+    every = _per_expert(confidences)
+    positions = np.flatnonzero(_flagged(tops, given, require_agreement=require_agreement))
+    bins = _bin_ranks(every, positions, n_bins, over, keys)
     if k is not None:
         if not 1 <= k <= n_bins:
             raise ValueError(f"k must lie in 1..{n_bins}, got {k}")
-        flagged = flagged & (bins <= k)
-    proposed = proposed_labels(tops, values)
-    return rank_items(flagged, values.min(axis=0), proposed, bins=bins, keys=keys)
+        positions, bins = positions[bins <= k], bins[bins <= k]
+    values = _at(positions, every)
+    proposed = proposed_labels(tops[:, positions], values)
+    return rank_items(positions, values.min(axis=0), proposed, bins=bins, keys=keys)
 
 
 def calibrated_margin(
@@ -163,12 +156,14 @@ def calibrated_margin(
     the label. All arrays but ``given_labels`` are (n_experts, n_items).
     """
     tops, given = _as_tops(top1s, given_labels)
-    values = np.atleast_2d(np.asarray(confidences, dtype=np.float64))
-    margins = values - np.atleast_2d(np.asarray(given_probabilities, dtype=np.float64))
-    margin = np.where(tops == given, 0.0, margins).mean(axis=0)
-    flagged = _scored_by_all(tops, given) & (margin > 0)
-    dissent = np.where(tops == given, -1.0, values)
-    return rank_items(flagged, margin, proposed_labels(tops, dissent), keys=keys)
+    positions = np.flatnonzero(_scored_by_all(tops, given) & (tops != given).any(axis=0))
+    tops, agrees = tops[:, positions], tops[:, positions] == given[positions]
+    values = _at(positions, _per_expert(confidences))
+    margins = values - _at(positions, _per_expert(given_probabilities))
+    margin = np.where(agrees, 0.0, margins).mean(axis=0)
+    proposed = proposed_labels(tops, np.where(agrees, -1.0, values))
+    ahead = margin > 0
+    return rank_items(positions[ahead], margin[ahead], proposed[ahead], keys=keys)
 
 
 def self_confidence(
@@ -184,9 +179,10 @@ def self_confidence(
     The proposed label is the given one where the most confident expert agrees with it.
     """
     tops, given = _as_tops(top1s, given_labels)
-    values = np.atleast_2d(np.asarray(confidences, dtype=np.float64))
-    doubt = 1.0 - np.atleast_2d(np.asarray(given_probabilities, dtype=np.float64)).mean(axis=0)
-    return rank_items(_scored_by_all(tops, given), doubt, proposed_labels(tops, values), keys=keys)
+    positions = np.flatnonzero(_scored_by_all(tops, given))
+    doubt = 1.0 - _at(positions, _per_expert(given_probabilities)).mean(axis=0)
+    proposed = proposed_labels(tops[:, positions], _at(positions, _per_expert(confidences)))
+    return rank_items(positions, doubt, proposed, keys=keys)
 
 
 def proposed_labels(tops: Ints, confidences: Floats) -> Ints:
@@ -197,32 +193,74 @@ def proposed_labels(tops: Ints, confidences: Floats) -> Ints:
 
 
 def rank_items(
-    flagged: Mask,
+    positions: Ints,
     score: Floats,
     proposed: Ints,
     *,
     bins: Ints | None = None,
     keys: Keys = None,
 ) -> Queue:
-    """Return the flagged items by rising ``bins``, falling ``score``, then key; all (n_items,)."""
-    positions = np.flatnonzero(flagged)
-    tie = key_ranks(keys, flagged.size)[positions]
-    order = np.lexsort((tie, -score[positions]))
+    """Return the items by rising ``bins``, falling ``score``, then key.
+
+    All arrays are (n_flagged,), ``positions`` rising; ``keys`` (n_items,).
+    """
+    order = np.lexsort((_ties(positions, keys), -score))
     if bins is not None:
-        order = order[np.argsort(bins[positions][order], kind="stable")]
-    ranked = positions[order]
+        order = order[np.argsort(bins[order], kind="stable")]
     return Queue(
-        positions=ranked,
-        score=score[ranked],
-        bin_rank=None if bins is None else bins[ranked],
-        proposed_label=proposed[ranked].astype(np.int64),
+        positions=positions[order],
+        score=score[order],
+        bin_rank=None if bins is None else bins[order],
+        proposed_label=proposed[order].astype(np.int64),
     )
+
+
+def _ties(positions: Ints, keys: Keys) -> Ints:
+    """Return what breaks ties between the items at rising ``positions``."""
+    if keys is None:
+        return positions
+    names = np.asarray(keys)
+    return key_ranks(names, names.shape[0])[positions]
+
+
+def _bin_ranks(
+    confidences: Sequence[Floats], positions: Ints, n_bins: int, over: BinsOver, keys: Keys
+) -> Ints:
+    """Return ``bin_rank`` of the flagged items alone, (n_flagged,)."""
+    check_n_bins(n_bins)
+    if over not in {"disputed", "all"}:
+        raise ValueError(f"bins are cut over 'disputed' or 'all' items, got {over!r}")
+    worst = np.zeros(positions.size, dtype=np.int64)
+    for confidence in confidences:
+        scope = positions if over == "disputed" else np.flatnonzero(~np.isnan(confidence))
+        if scope.size == 0:
+            continue
+        bins = equal_count_bins(confidence[scope], n_bins, _ties(scope, keys))
+        rank = bins.max() + 1 - bins
+        if over == "all":
+            of_all = np.zeros(confidence.size, dtype=np.int64)
+            of_all[scope] = rank
+            rank = of_all[positions]
+        np.maximum(worst, rank, out=worst)
+    return worst
+
+
+def _per_expert(values: Sequence[ArrayLike] | ArrayLike) -> list[Floats]:
+    """Return one float64 array (n_items,) per expert, without copying what is that already."""
+    if isinstance(values, Sequence) and np.ndim(values[0]) == 1:
+        return [np.asarray(each, dtype=np.float64) for each in values]
+    return list(np.atleast_2d(np.asarray(values, dtype=np.float64)))
+
+
+def _at(positions: Ints, values: Sequence[Floats]) -> Floats:
+    """Return the values of some items, (n_experts, n_positions)."""
+    return np.stack([each[positions] for each in values])
 
 
 def _as_tops(top1s: Sequence[ArrayLike] | ArrayLike, given_labels: ArrayLike) -> tuple[Ints, Ints]:
     """Return top classes (n_experts, n_items) and given labels (n_items,), checked to fit."""
-    tops = np.atleast_2d(np.asarray(top1s, dtype=np.int64))
-    given = np.asarray(given_labels, dtype=np.int64)
+    tops = np.atleast_2d(np.asarray(top1s))
+    given = np.asarray(given_labels)
     if tops.ndim != 2 or given.shape != tops.shape[1:]:
         raise ValueError(f"top classes {tops.shape} do not fit given labels {given.shape}")
     return tops, given

@@ -8,7 +8,7 @@ passes the thresholds of several classes: ``candidates`` takes the likeliest of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,18 +23,14 @@ from scoring.arrays import (
     as_rows,
     row_chunks,
     scratch_like,
-    stored_chunks,
-    working_type,
 )
 from scoring.cleaning import Keys, Queue, rank_items
-from scoring.confidence import LIKELY, ScoredItems
-
-Collision: TypeAlias = Literal["candidates", "cleanlab"]
-COLLISIONS: tuple[Collision, ...] = ("candidates", "cleanlab")
+from scoring.confidence import ScoredItems
+from scoring.likely_suggestions import likely_suggestions
+from scoring.readings import LIKELY
+from scoring.suggestions import COLLISIONS, LARGEST_SLACK, Collision, Suggestions, relaxed
 
 NO_CLASS = -1
-_CLEANLAB_SLACK = 1e-6  # cleanlab.count.compute_confident_joint subtracts it from each threshold
-_ROUNDING = {4: 1e-6, 8: 1e-9}  # a mean of equal numbers may exceed them by some last digits
 
 
 def confident_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
@@ -100,26 +96,31 @@ def confident_learning_queues(
     n_items, n_classes = readers[0].shape
     valid = np.logical_and.reduce([items.valid for items in scored])
     given = as_labels(given_labels, n_items, n_classes, valid)
-    on_given = np.mean([items.given_probability for items in scored], axis=0)
-    thresholds = _thresholds(on_given[valid], given[valid], n_classes)
+    on_given = scored[0].given_probability.copy()
+    for items in scored[1:]:
+        on_given += items.given_probability
+    on_given /= len(scored)
+    counted = slice(None) if valid.all() else valid
+    thresholds = _thresholds(on_given[counted], given[counted], n_classes)
 
-    slack = max(_CLEANLAB_SLACK, _ROUNDING[4])
-    if thresholds.min() - slack >= LIKELY and all(items.likely is not None for items in scored):
-        # Another class has at most the mass that the given label leaves over.
-        open_items = valid & (1.0 - on_given >= thresholds.min() - slack)
-        suggestions = _suggest_likely(readers, scored, open_items, thresholds, collisions)
+    if thresholds.min() - 2 * LARGEST_SLACK >= LIKELY and all(
+        items.likely is not None for items in scored
+    ):
+        blocks = likely_suggestions(readers, scored, valid, on_given, thresholds, collisions)
     else:
-        suggestions = _suggest_streaming(readers, scored, valid, thresholds, collisions)
+        blocks = _suggest_streaming(readers, scored, valid, thresholds, collisions)
+    flagged: dict[Collision, list[Suggestions]] = {collision: [] for collision in collisions}
+    for collision, found in blocks:
+        flagged[collision].append(found.take(found.classes != given[found.items]))
     return {
-        collision: rank_items(
-            (chosen != NO_CLASS) & (chosen != given), at_class - on_given, chosen, keys=keys
-        )
-        for collision, (chosen, at_class) in suggestions.items()
+        collision: _rank(Suggestions.join(found), on_given, keys)
+        for collision, found in flagged.items()
     }
 
 
-Suggestions: TypeAlias = dict[Collision, tuple[Ints, Floats]]
-"""Per rule the class each item confidently belongs to, -1 for none, and its probability."""
+def _rank(flagged: Suggestions, on_given: Floats, keys: Keys) -> Queue:
+    margin = flagged.chances - on_given[flagged.items]
+    return rank_items(flagged.items, margin, flagged.classes, keys=keys)
 
 
 def _suggest_streaming(
@@ -128,117 +129,15 @@ def _suggest_streaming(
     valid: Mask,
     thresholds: Floats,
     collisions: Sequence[Collision],
-) -> Suggestions:
-    """Return the suggestions for the ``valid`` items by looking at every probability."""
-    n_items = valid.size
-    suggested = np.full((len(collisions), n_items), NO_CLASS, dtype=np.int64)
-    at_class = np.full((len(collisions), n_items), np.nan)
+) -> Iterator[tuple[Collision, Suggestions]]:
+    """Yield the suggestions for the ``valid`` items by looking at every probability."""
     for index, probabilities in _mean_probabilities(readers, scored, valid):
+        items = np.arange(index.start, index.stop) if isinstance(index, slice) else index
         classes = _suggest(probabilities, thresholds, collisions)
-        suggested[:, index] = classes
-        at_class[:, index] = probabilities[np.arange(len(probabilities)), np.maximum(classes, 0)]
-    return dict(zip(collisions, zip(suggested, at_class, strict=True), strict=True))
-
-
-def _suggest_likely(
-    readers: Sequence[Rows],
-    scored: Sequence[ScoredItems],
-    open_items: Mask,
-    thresholds: Floats,
-    collisions: Sequence[Collision],
-) -> Suggestions:
-    """Return the same for the ``open_items`` from the classes some expert finds likely.
-
-    A mean over experts that reaches a threshold of at least ``LIKELY`` is reached by one of them,
-    so no candidate is missing, nor is the most probable class where there is a candidate.
-    """
-    n_items, n_classes = readers[0].shape
-    kind = np.result_type(*(working_type(rows) for rows in readers))
-    listed = [_listed(each, open_items, n_classes, kind) for each in scored]
-    pairs = np.sort(np.concatenate([places for places, _ in listed]))
-    # numpy.unique hashes, which takes several times as long.
-    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
-    known = np.full((len(readers), pairs.size), np.nan, dtype=kind)
-    for row, (places, chances) in zip(known, listed, strict=True):
-        row[np.searchsorted(pairs, places)] = chances
-    # What an expert has not listed is below LIKELY: most pairs are out without another look.
-    least = (thresholds.min() - 2 * _CLEANLAB_SLACK) * len(readers)
-    kept = np.where(np.isnan(known), LIKELY, known).sum(axis=0) >= least
-    pairs, known = pairs[kept], known[:, kept]
-    items, classes = np.divmod(pairs, n_classes)
-    for rows, each, row in zip(readers, scored, known, strict=True):
-        gaps = np.flatnonzero(np.isnan(row))
-        row[gaps] = _probabilities_of(rows, each, items[gaps], classes[gaps])
-    mean = known.sum(axis=0) / kind.type(len(readers))
-    result: Suggestions = {}
-    for collision in collisions:
-        passing = mean >= _relaxed(thresholds, collision, kind)[classes]
-        if collision == "cleanlab":
-            passing |= _several(items, passing, n_items)
-        # Rising probability and falling class: an item's last pair is its likeliest, lowest class.
-        kept = np.flatnonzero(passing)
-        kept = kept[np.lexsort((-classes[kept], mean[kept], items[kept]))]
-        suggested = np.full(n_items, NO_CLASS, dtype=np.int64)
-        at_class = np.full(n_items, np.nan)
-        suggested[items[kept]], at_class[items[kept]] = classes[kept], mean[kept]
-        result[collision] = suggested, at_class
-    return result
-
-
-def _listed(
-    scored: ScoredItems, open_items: Mask, n_classes: int, kind: np.dtype[Any]
-) -> tuple[Ints, Chunk]:
-    """Return the top and the likely classes of the open items, and their probabilities.
-
-    Both are (n_pairs,); a pair is item * n_classes + class.
-    """
-    if scored.likely is None:
-        raise ValueError("the likely classes of these items have not been listed")
-    top = np.flatnonzero(open_items)
-    some = np.flatnonzero(open_items[scored.likely.items])
-    items, classes = scored.likely.items[some].astype(np.int64), scored.likely.classes[some]
-    chances = np.concatenate(
-        [scored.confidence[top], _chances(scored, items, scored.likely.distances[some])],
-        dtype=kind,
-        casting="same_kind",
-    )
-    return np.concatenate(
-        [top * n_classes + scored.top1[top], items * n_classes + classes]
-    ), chances
-
-
-def _chances(scored: ScoredItems, items: Ints, distances: Chunk) -> Chunk:
-    """Return the probability of classes so far from the top one's logit, (n_pairs,)."""
-    inverse = (1.0 / scored.temperature[items]).astype(distances.dtype)
-    chances: Chunk = np.exp(distances * inverse)
-    chances *= scored.others_scale[items].astype(distances.dtype)
-    return chances
-
-
-def _several(items: Ints, passing: Mask, n_items: int) -> Mask:
-    """Return the pairs of those items that pass the thresholds of more than one class."""
-    many: Mask = np.bincount(items[passing], minlength=n_items)[items] > 1
-    return many
-
-
-def _probabilities_of(rows: Rows, scored: ScoredItems, items: Ints, classes: Ints) -> Chunk:
-    """Return the calibrated probability of each pair of item (rising) and class, (n_pairs,)."""
-    logits = np.empty((2, items.size), dtype=working_type(rows))
-    first, begin = 0, 0
-    for _, chunk in stored_chunks(rows):
-        end = begin + len(chunk)
-        last = first + int(np.searchsorted(items[first:], end))
-        if last == first:
-            begin = end
-            continue
-        inside = items[first:last]
-        logits[0, first:last] = chunk[inside - begin, classes[first:last]]
-        logits[1, first:last] = chunk[inside - begin, scored.top1[inside]]
-        first, begin = last, end
-    probabilities = _chances(scored, items, logits[0] - logits[1])
-    on_top = classes == scored.top1[items]
-    probabilities[on_top] = scored.confidence[items[on_top]]
-    return probabilities
+        for collision, suggested in zip(collisions, classes, strict=True):
+            rows = np.flatnonzero(suggested != NO_CLASS)
+            chosen = suggested[rows]
+            yield collision, Suggestions(items[rows], chosen, probabilities[rows, chosen])
 
 
 def _mean_probabilities(
@@ -274,7 +173,7 @@ def _probabilities(chunk: Chunk, items: ScoredItems, index: slice | Ints, out: C
 def _thresholds(on_given: NDArray[Any], given: Ints, n_classes: int) -> Floats:
     """Return each class's mean of ``on_given`` (n_items,), infinity for a class without items."""
     counts = np.bincount(given, minlength=n_classes)
-    sums = np.bincount(given, on_given.astype(np.float64), minlength=n_classes)
+    sums = np.bincount(given, on_given.astype(np.float64, copy=False), minlength=n_classes)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
 
 
@@ -288,19 +187,12 @@ def _suggest(
         [
             _suggest_one(
                 probabilities,
-                _relaxed(thresholds, collision, probabilities.dtype),
+                relaxed(thresholds, collision, probabilities.dtype),
                 over_all_classes=collision == "cleanlab",
             )
             for collision in collisions
         ]
     )
-
-
-def _relaxed(thresholds: Floats, collision: Collision, kind: np.dtype[Any]) -> Chunk:
-    """Return the thresholds less the slack that a rule grants, in the probabilities' type."""
-    rounding = _ROUNDING[8 if kind.itemsize > 4 else 4]
-    slack = _CLEANLAB_SLACK if collision == "cleanlab" else rounding
-    return (thresholds - slack).astype(kind)
 
 
 def _suggest_one(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scoring.arrays import (
+    NOT_SCORED,
     Floats,
     Ints,
     Mask,
@@ -17,10 +19,10 @@ from scoring.arrays import (
     as_labels,
     as_mask,
     as_rows,
+    finite_rows,
     key_ranks,
     working_type,
 )
-from scoring.arrays import valid_rows as usable_rows
 from scoring.binning import ReliabilityTable, check_n_bins, reliability_table
 from scoring.calibration import (
     ConfidenceCalibrator,
@@ -30,15 +32,11 @@ from scoring.calibration import (
     PlattScaler,
     TemperatureScaler,
 )
-from scoring.confidence import (
-    ScoredItems,
-    read_items,
-    scored_at,
-    scored_by_confidence,
-    softmax_at,
-)
+from scoring.confidence import PROBABILITY_FLOOR, ScoredItems, scored_at, scored_by_confidence
 from scoring.last_pass import LastPass
-from scoring.temperature import NO_GROUP, fit_temperatures
+from scoring.readings import Readings, read_items
+from scoring.slopes import NO_GROUP
+from scoring.temperature import LabelledRows, fit_temperatures
 
 CalibratorName: TypeAlias = Literal["temperature", "platt", "histogram", "isotonic", "none"]
 CALIBRATORS: tuple[CalibratorName, ...] = get_args(CalibratorName)
@@ -93,15 +91,24 @@ class ExpertCalibration:
         return {half: fit.parameters for half, fit in fits.items() if fit is not None}
 
 
+Figures: TypeAlias = tuple[Floats, Floats]
+"""The confidence and the NLL of some items."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Two fits or the reason for none, the cross-fitted items, and what A alone makes of them."""
+    """Two fits or the reason for none, and what is made of the items before and after.
+
+    ``before`` and ``by_a`` return the figures of some items raw and by A alone; ``score`` returns
+    all items cross-fitted.
+    """
 
     fits: tuple[TemperatureScaler | ConfidenceCalibrator, ...]
     degenerate: Degenerate | None
-    scored: ScoredItems
-    confidence_by_a: Floats
-    nll_by_a: Floats
+    top1: NDArray[np.int32]
+    before: Callable[[Mask], Figures]
+    by_a: Callable[[Mask], Figures]
+    score: Callable[[], ScoredItems]
 
 
 def calibrate_expert(
@@ -130,7 +137,7 @@ def calibrate_expert(
     check_n_bins(n_bins)
     rows = as_rows(logits)
     n_items, n_classes = rows.shape
-    mask = usable_rows(rows, valid)
+    mask = _known_valid(rows, given_labels, valid)
     labels = as_labels(given_labels, n_items, n_classes, mask)
     in_a = as_mask(half_a, n_items, "half_a")
 
@@ -139,10 +146,12 @@ def calibrate_expert(
         outcome = _calibrate_logits(rows, labels, in_a, mask, fit=fit)
     else:
         outcome = _calibrate_confidence(rows, labels, in_a, mask, calibrator, n_bins)
-    correct = mask & (outcome.scored.top1 == labels)
+    mask = outcome.top1 != NOT_SCORED
+    correct = mask & (outcome.top1 == labels)
     figures = _measure(outcome, correct, in_a, n_bins, key_ranks(keys, n_items))
     if not outcome.fits:
         figures = {name: each for name, each in figures.items() if name.endswith("before")}
+    scored = outcome.score()
     names = [f"{half}_{moment}" for half in "ab" for moment in ("before", "after")]
     found = {name: figures.get(name) for name in names}
     return ExpertCalibration(
@@ -155,65 +164,125 @@ def calibrate_expert(
         nll={name: each.nll if each else None for name, each in found.items()},
         brier={name: each.brier if each else None for name, each in found.items()},
         reliability={name: each.table for name, each in found.items() if each},
-        histogram=_histogram(outcome.scored),
-        scored=outcome.scored,
+        histogram=_histogram(scored),
+        scored=scored,
     )
 
 
+def _known_valid(rows: Rows, labels: ArrayLike, valid: ArrayLike | None) -> Mask | None:
+    """Return which rows count, None where that is those without NaN or infinity, whichever.
+
+    Looking for these first would be one more pass, which only labels that mean nothing make worth
+    it: they have to be told from labels that are wrong.
+    """
+    if valid is not None:
+        return as_mask(valid, rows.shape[0])
+    given = np.asarray(labels)
+    usual = given.dtype.kind in "iu" and given.size and given.min() >= 0
+    return None if usual and given.max() < rows.shape[1] else finite_rows(rows)
+
+
 def _calibrate_logits(
-    rows: Rows, labels: Ints, half_a: Mask, valid: Mask, *, fit: bool
+    rows: Rows, labels: Ints, half_a: Mask, valid: Mask | None, *, fit: bool
 ) -> _Outcome:
     """Fit temperatures, unless raw scores are wanted, and score all items in one more pass."""
     fits: tuple[TemperatureScaler, ...] = ()
     degenerate = None
-    reader = LastPass(rows, labels, half_a, valid)
+    readings = None
     if fit:
-        groups = np.where(valid, np.where(half_a, 0, 1), NO_GROUP)
-        # What float64 rows are worth does not survive being moved to another temperature.
-        read_last = reader if working_type(rows) == np.float32 else None
+        fitted, reader = _fit_halves(rows, labels, half_a, valid)
+        valid = reader.valid
         fits, degenerate = _both(
-            [
-                each if isinstance(each, Degenerate) else TemperatureScaler(each)
-                for each in fit_temperatures(rows, labels, groups, 2, read_last)
-            ]
+            [each if isinstance(each, Degenerate) else TemperatureScaler(each) for each in fitted]
         )
     if not fits:
-        raw = scored_at(read_items(rows, labels, valid, [1.0]), 0, raw=0)
-        return _Outcome((), degenerate, raw, raw.confidence, raw.nll)
+        readings = read_items(rows, labels, valid, [1.0])
+        return _raw_outcome(readings, degenerate)
     on_a, on_b = (each.temperature for each in fits)
-    # Cross-fitted and by A differ on half A only: in this order no row is computed twice.
-    wanted = [np.where(half_a, on_b, on_a), np.full(labels.size, on_a)]
+    wanted = [np.where(half_a, on_b, on_a), np.broadcast_to(np.float64(on_a), labels.shape)]
     readings = reader.take(wanted)
     if readings is None:
-        readings = read_items(rows, labels, valid, [*wanted, 1.0])
-    confidence, _, nll = softmax_at(readings, 1)
-    return _Outcome(fits, None, scored_at(readings, 0, raw=2), confidence, nll)
+        readings = read_items(rows, labels, valid, [wanted[0], on_a, 1.0])
+    return _Outcome(
+        fits,
+        None,
+        readings.top1,
+        before=_figures_at(readings, 2),
+        by_a=_figures_at(readings, 1),
+        score=partial(scored_at, readings, 0, raw=2),
+    )
+
+
+def _fit_halves(
+    rows: Rows, labels: Ints, half_a: Mask, valid: Mask | None
+) -> tuple[list[float | Degenerate], LastPass]:
+    """Fit both halves; the reader of the last pass knows then which rows are valid."""
+    groups = np.where(half_a, 0, 1).astype(np.int8)
+    if valid is not None:
+        groups[~valid] = NO_GROUP
+    labelled = LabelledRows(rows, labels, groups, finite_only=valid is None)
+    reader = LastPass(labelled, valid)
+    # What float64 rows are worth does not survive being moved to another temperature.
+    read_last = reader if working_type(rows) == np.float32 else None
+    fitted = fit_temperatures(labelled, 2, read_last)
+    if valid is None:
+        found = reader.valid
+        reader.valid = finite_rows(rows) if found is None else found
+        if not reader.valid.all():
+            groups[~reader.valid] = NO_GROUP
+            # The first fit has counted rows that do not count: it only served to find them.
+            fitted = fit_temperatures(labelled, 2, read_last)
+    return fitted, reader
+
+
+def _raw_outcome(readings: Readings, degenerate: Degenerate | None) -> _Outcome:
+    """Return the items as they were read, the first time at temperature 1."""
+    figures = _figures_at(readings, 0)
+    score = partial(scored_at, readings, 0, raw=0)
+    return _Outcome((), degenerate, readings.top1, figures, figures, score)
+
+
+def _figures_at(readings: Readings, number: int) -> Callable[[Mask], Figures]:
+    return lambda items: (readings.confidence(number, items), readings.nll(number, items))
 
 
 def _calibrate_confidence(
     rows: Rows,
     labels: Ints,
     half_a: Mask,
-    valid: Mask,
+    valid: Mask | None,
     calibrator: CalibratorName,
     n_bins: int,
 ) -> _Outcome:
     """Read the items once, fit the confidence of the top class and share out the rest."""
     readings = read_items(rows, labels, valid, [1.0])
-    raw = scored_at(readings, 0, raw=0)
-    scores = readings.top_logit if calibrator == "platt" else raw.raw_confidence
+    scores = readings.confidence(0)
+    if calibrator == "platt":
+        scores = readings.top_logit.astype(np.float64)
 
     tried: list[ConfidenceCalibrator | Degenerate] = [
         _fit_confidence(calibrator, scores[half], readings.agrees[half], n_bins)
-        for half in (half_a & valid, ~half_a & valid)
+        for half in (half_a & readings.valid, ~half_a & readings.valid)
     ]
     fits: tuple[ConfidenceCalibrator, ...]
     fits, degenerate = _both(tried)
     if not fits:
-        return _Outcome((), degenerate, raw, raw.confidence, raw.nll)
-    on_a, on_b = (_apply(each, scores, valid) for each in fits)
-    scored = scored_by_confidence(readings, np.where(half_a, on_b, on_a))
-    return _Outcome(fits, None, scored, on_a, scored_by_confidence(readings, on_a).nll)
+        return _raw_outcome(readings, degenerate)
+    on_a, on_b = (_apply(each, scores, readings.valid) for each in fits)
+    by_a = scored_by_confidence(readings, on_a)
+
+    def figures(items: Mask) -> Figures:
+        on_given = by_a.given_probability[items]
+        return on_a[items], -np.log(np.maximum(on_given, PROBABILITY_FLOOR))
+
+    return _Outcome(
+        fits,
+        None,
+        readings.top1,
+        before=_figures_at(readings, 0),
+        by_a=figures,
+        score=lambda: scored_by_confidence(readings, np.where(half_a, on_b, on_a)),
+    )
 
 
 def _fit_confidence(
@@ -247,7 +316,7 @@ def _both(fits: Sequence[Fitted | Degenerate]) -> tuple[tuple[Fitted, ...], Dege
 
 
 @dataclass(frozen=True, slots=True)
-class _Figures:
+class _Measures:
     table: ReliabilityTable
     nll: float
     brier: float
@@ -255,25 +324,22 @@ class _Figures:
 
 def _measure(
     outcome: _Outcome, correct: Mask, half_a: Mask, n_bins: int, ranks: Ints
-) -> dict[str, _Figures]:
+) -> dict[str, _Measures]:
     """Return the figures of each half that has scored items, before and after the fit on A."""
-    figures = {}
-    scored = outcome.scored
+    measured = {}
     for half_name, half in (("a", half_a), ("b", ~half_a)):
-        items = np.flatnonzero(half & scored.valid)
-        if items.size == 0:
+        items = half & (outcome.top1 != NOT_SCORED)
+        if not items.any():
             continue
         right, ties = correct[items], ranks[items]
-        for moment, confidence, nll in (
-            ("before", scored.raw_confidence[items], scored.raw_nll[items]),
-            ("after", outcome.confidence_by_a[items], outcome.nll_by_a[items]),
-        ):
-            figures[f"{half_name}_{moment}"] = _Figures(
+        for moment, figures in (("before", outcome.before), ("after", outcome.by_a)):
+            confidence, nll = figures(items)
+            measured[f"{half_name}_{moment}"] = _Measures(
                 table=reliability_table(confidence, right, n_bins, keys=ties),
                 nll=float(nll.mean()),
                 brier=float(np.square(confidence - right).mean()),
             )
-    return figures
+    return measured
 
 
 def _histogram(scored: ScoredItems) -> ConfidenceHistogram:

@@ -82,7 +82,8 @@ def smoothed_odds(
         score[index], proposed[index] = _score_chunk(
             chances, given[index], doubt, mean[here], scratch[here]
         )
-    return rank_items(valid, score, proposed, keys=keys)
+    positions = np.flatnonzero(valid)
+    return rank_items(positions, score[positions], proposed[positions], keys=keys)
 
 
 def _score_chunk(

@@ -1,55 +1,62 @@
 """The temperature fit: Halley's method on the inverse temperature, one streaming pass a step.
 
-With b = 1 / T the NLL f(b) = mean(logsumexp(b z) - b z_y) is convex, and one pass over the logits
-gives its first three derivatives: mean(E[z] - z_y), mean(Var[z]) and the mean third central moment
-of z under softmax(b z).
+The NLL is convex in b = 1 / T (Guo et al. 2017), and one pass over the logits gives its first
+three derivatives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import copysign, inf, isfinite, sqrt
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import copysign, inf, sqrt
 
 import numpy as np
 
-from scoring.arrays import Chunk, Ints, Mask, Rows, chunk_rows, row_chunks, row_sums, scratch_like
+from scoring.arrays import Ints, Mask, Rows, row_chunks
 from scoring.degenerate import Degenerate, check_enough_rows
-from scoring.mapped_pages import release_pages
+from scoring.row_sample import RowSample
+from scoring.slopes import NO_GROUP, Groups, Slope, SlopeReader, read_slopes
 
 MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
 
-NO_GROUP = -1
-"""The group of the rows that take part in no fit."""
-
 _MAX_STEPS = 60
 _ENOUGH = 1e-9  # estimated relative error left in b
 _NEAR = 1e-3  # from here one more pass does
-_ENOUGH_FOR_A_GUESS = 1e-3  # a sample of some thousand rows errs by a percent or more
-_SAMPLE_BLOCKS = 32
-_CHUNKS_TAKEN = 40
-_STEPS_ON_PART = 3
-_MOST_CHUNKS_PER_TAKEN = 16
-_ROWS_TAKEN = 4000  # in every group, or the step is not worth the reading
 _SAMPLE_ELEMENTS = 2 * 1024 * 1024
+_PART_ERROR = 0.006  # standard error wanted of b from a part of the rows, relative to b
+_LARGEST_PART = 4  # one row in so many
+_ROWS_IN_PART = 4000  # in every group, or the step is not worth the reading
+_STEPS_ON_PART = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Slope:
-    """The NLL's derivatives at one inverse temperature; ``n_top``: rows with the label on top."""
+class LabelledRows:
+    """The rows of a fit: ``labels`` (n_items,) and ``groups`` (n_items,), each group fitted alone.
 
-    inverse: float
-    first: float
-    second: float
-    third: float
-    n_rows: int
-    n_top: int
+    ``finite_only`` leaves out rows with NaN or infinity, which are refused else.
+    """
 
+    logits: Rows
+    labels: Ints
+    groups: Groups
+    finite_only: bool = False
 
-SlopeReader: TypeAlias = Callable[[Mapping[int, float]], Mapping[int, Slope]]
-"""Returns each group's derivatives at (about) the inverse temperature asked for."""
+    def slopes(self, inverses: Mapping[int, float]) -> dict[int, Slope]:
+        """Return the derivatives at each group's inverse temperature, in one pass."""
+        return read_slopes(
+            self.logits, self.labels, self.groups, inverses, finite_only=self.finite_only
+        )
+
+    def sample(self, n_rows: int) -> LabelledRows:
+        """Return about so many rows from all over the data set."""
+        some = RowSample(self.logits, n_rows)
+        return replace(
+            self,
+            logits=some,
+            labels=self.labels[some.positions],
+            groups=self.groups[some.positions],
+        )
 
 
 def fit_temperature(logits: Rows, labels: Ints, valid: Mask) -> float:
@@ -59,61 +66,101 @@ def fit_temperature(logits: Rows, labels: Ints, valid: Mask) -> float:
     full passes follow as a rule; sums are float64. Raises ``Degenerate`` where the data is too
     thin or no minimum lies inside the bounds (Section 2.1).
     """
-    found = fit_temperatures(logits, labels, np.where(valid, 0, NO_GROUP), 1)[0]
+    groups = np.where(valid, 0, NO_GROUP).astype(np.int8)
+    found = fit_temperatures(LabelledRows(logits, labels, groups), 1)[0]
     if isinstance(found, Degenerate):
         raise found
     return found
 
 
 def fit_temperatures(
-    logits: Rows,
-    labels: Ints,
-    groups: Ints,
-    n_groups: int,
-    read_last: SlopeReader | None = None,
+    rows: LabelledRows, n_groups: int, read_last: SlopeReader | None = None
 ) -> list[float | Degenerate]:
     """Return each group's temperature, or why it has none, reading the logits for all at once.
 
-    ``groups`` (n_items,) names each row's group, 0 to ``n_groups`` - 1, or ``NO_GROUP``.
     ``read_last`` makes the pass that is likely to be the last, so that it may take down more.
     """
-    found: list[float | Degenerate] = []
-    searches: dict[int, _Search] = {}
-    for group in range(n_groups):
-        members = groups == group
-        try:
-            _check_labels(labels[members])
-            guess = _first_guess(logits, labels, members)
-        except Degenerate as refusal:
-            found.append(refusal)
-            continue
-        found.append(inf)
-        searches[group] = _Search(guess, _ENOUGH)
-    if read_last and len(searches) == n_groups:
-        searches = _approach(searches, logits, labels, groups)
+    found: list[float | Degenerate] = [_check_labels(rows, group) for group in range(n_groups)]
+    searches = _guess(rows, [group for group, each in enumerate(found) if each == inf])
+    if read_last and searches and len(searches) == n_groups:
+        _approach(searches, rows)
     while searches:
         ask = {group: search.inverse for group, search in searches.items()}
         last = len(ask) == n_groups and all(search.near for search in searches.values())
-        slopes = read_last(ask) if read_last and last else _slopes(logits, labels, groups, ask)
-        for group, slope in slopes.items():
-            search = searches[group]
+        slopes = read_last(ask) if read_last and last else rows.slopes(ask)
+        for group, search in list(searches.items()):
             try:
-                _check_signal(slope, logits, groups == group)
+                _check_signal(slopes.get(group), rows.logits, rows.groups == group)
             except Degenerate as refusal:
                 found[group] = refusal
                 del searches[group]
                 continue
-            search.step(slope)
+            search.step(slopes[group])
             if search.done:
                 found[group] = _inside_bounds(search.inverse)
                 del searches[group]
     return found
 
 
-def _check_labels(labels: Ints) -> None:
-    check_enough_rows(labels.size)
+def _check_labels(rows: LabelledRows, group: int) -> float | Degenerate:
+    """Return why the group's labels can't be fitted, infinity where they can."""
+    labels = rows.labels[rows.groups == group]
+    try:
+        check_enough_rows(labels.size)
+    except Degenerate as refusal:
+        return refusal
     if (labels == labels[0]).all():
-        raise Degenerate("single_label", f"every label is class {labels[0]}")
+        return Degenerate("single_label", f"every label is class {labels[0]}")
+    return inf
+
+
+def _guess(rows: LabelledRows, groups: Sequence[int]) -> dict[int, _Search]:
+    """Return searches that begin at each group's minimum over a small sample."""
+    searches = {group: _Search(1.0) for group in groups}
+    n_items, n_classes = rows.logits.shape
+    if n_items * n_classes <= 4 * _SAMPLE_ELEMENTS:
+        return searches  # the same for every order of the items, and more passes cost little
+    sample = rows.sample(min(2048, max(256, _SAMPLE_ELEMENTS // n_classes)))
+    logits = sample.logits[:]
+    # A quarter of the sample brings the steps near, the whole of it then needs one or two.
+    for every_nth in (4, 1):
+        few = replace(
+            sample,
+            logits=logits[::every_nth],
+            labels=sample.labels[::every_nth],
+            groups=sample.groups[::every_nth],
+        )
+        asked = set(groups)
+        while asked:
+            slopes = few.slopes({group: searches[group].inverse for group in asked})
+            for group, slope in slopes.items():
+                searches[group].step(slope)
+            asked = {g for g in slopes if not (searches[g].near or searches[g].done)}
+        searches = {group: each.begun_again() for group, each in searches.items()}
+    return searches
+
+
+def _approach(searches: dict[int, _Search], rows: LabelledRows) -> None:
+    """Move the searches on by steps on a part of the rows, where these are many.
+
+    The part is as large as it takes to come within ``_PART_ERROR`` as a rule.
+    """
+    sizes = {group: int(np.count_nonzero(rows.groups == group)) for group in searches}
+    if min(sizes.values()) < _LARGEST_PART * _ROWS_IN_PART:
+        return
+    share = max(
+        max(search.n_rows_for(_PART_ERROR), _ROWS_IN_PART) / sizes[group]
+        for group, search in searches.items()
+    )
+    part = rows.sample(int(min(share, 1 / _LARGEST_PART) * len(rows.labels)))
+    for _ in range(_STEPS_ON_PART):
+        slopes = part.slopes({group: search.inverse for group, search in searches.items()})
+        for group, slope in slopes.items():
+            searches[group].step(slope)
+        if all(search.near for search in searches.values()):
+            break
+    for group, search in searches.items():
+        searches[group] = search.begun_again(near=search.near)
 
 
 def _inside_bounds(inverse: float) -> float | Degenerate:
@@ -125,62 +172,6 @@ def _inside_bounds(inverse: float) -> float | Degenerate:
     )
 
 
-def _first_guess(logits: Rows, labels: Ints, valid: Mask) -> float:
-    """Return the minimum of a few blocks of rows spread over the data set."""
-    n_items, n_classes = logits.shape
-    if n_items * n_classes <= 4 * _SAMPLE_ELEMENTS:
-        return 1.0  # the same for every order of the items, and more passes cost little
-    size = min(64, max(8, _SAMPLE_ELEMENTS // (_SAMPLE_BLOCKS * n_classes)))
-    starts = np.linspace(0, n_items - size, _SAMPLE_BLOCKS).astype(np.int64).tolist()
-    rows = np.concatenate([np.arange(start, start + size) for start in starts])
-    rows = rows[valid[rows]]
-    if rows.size == 0:
-        return 1.0
-    blocks = []
-    for start in starts:
-        block = logits[start : start + size]
-        blocks.append(block[valid[start : start + size]])
-        release_pages(block)
-    sample = np.concatenate(blocks)
-    guess = 1.0
-    # A quarter of the sample brings the steps near, the whole of it then needs one or two.
-    for part in (slice(None, None, 4), slice(None)):
-        chosen, given = sample[part], labels[rows[part]]
-        alone = np.zeros(len(given), dtype=np.int64)
-        search = _Search(guess, _ENOUGH_FOR_A_GUESS)
-        while not search.done:
-            search.step(_slopes(chosen, given, alone, {0: search.inverse})[0])
-        guess = search.inverse
-    return guess
-
-
-def _approach(
-    searches: dict[int, _Search], logits: Rows, labels: Ints, groups: Ints
-) -> dict[int, _Search]:
-    """Return the searches moved on by some steps on a part of the chunks, where these are many.
-
-    The error left is that of so many rows, a percent or two.
-    """
-    size = chunk_rows(logits.shape[1])
-    every_nth = min(_MOST_CHUNKS_PER_TAKEN, len(groups) // size // _CHUNKS_TAKEN)
-    if every_nth < 2:
-        return searches
-    taken = np.arange(len(groups)) // size % every_nth == 0
-    thinned = np.where(taken, groups, NO_GROUP)
-    if np.bincount(thinned[taken] + 1, minlength=len(searches) + 1)[1:].min() < _ROWS_TAKEN:
-        return searches
-    for _ in range(_STEPS_ON_PART):
-        ask = {group: search.inverse for group, search in searches.items()}
-        for group, slope in _slopes(logits, labels, thinned, ask).items():
-            searches[group].step(slope)
-        if all(search.near for search in searches.values()):
-            break
-    return {
-        group: _Search(search.inverse, _ENOUGH, near=search.near)
-        for group, search in searches.items()
-    }
-
-
 class _Search:
     """The search for the inverse temperature where f' = 0, or the bound behind which it lies.
 
@@ -188,16 +179,24 @@ class _Search:
     sends a step astray. Convergence is cubic: after a good guess two passes do.
     """
 
-    def __init__(self, start: float, enough: float, *, near: bool = False) -> None:
+    def __init__(self, start: float, *, near: bool = False, last: Slope | None = None) -> None:
         self._low, self._high = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
         self.inverse = min(max(start, self._low), self._high)
         self.done, self.near = False, near
-        self._enough = enough
+        self._last = last
         self._steps_left = _MAX_STEPS
+
+    def begun_again(self, *, near: bool = False) -> _Search:
+        """Return a search from here that does not trust the bracket: other rows follow."""
+        return _Search(self.inverse, near=near, last=self._last)
+
+    def n_rows_for(self, error: float) -> float:
+        """Return how many rows tell the minimum with this relative standard error."""
+        return self._last.n_rows_for(error) if self._last else inf
 
     def step(self, slope: Slope) -> None:
         """Move ``inverse`` on by what the slope there, up to rounding, tells."""
-        self.inverse = slope.inverse
+        self.inverse, self._last = slope.inverse, slope
         if slope.first > 0:
             self._high = self.inverse
         else:
@@ -211,9 +210,9 @@ class _Search:
         error = size**3 if size < 0.1 else size
         self.inverse = _inside(self.inverse + step, self._low, self._high, tried=slope.inverse)
         self._steps_left -= 1
-        narrow = self._high / self._low - 1 <= self._enough
+        narrow = self._high / self._low - 1 <= _ENOUGH
         self.near = error <= _NEAR
-        self.done = error <= self._enough or narrow or self._steps_left == 0
+        self.done = error <= _ENOUGH or narrow or self._steps_left == 0
 
 
 def _halley_step(slope: Slope) -> float:
@@ -235,75 +234,10 @@ def _inside(target: float, low: float, high: float, *, tried: float) -> float:
     return edge if at_bound and edge != tried else sqrt(low * high)
 
 
-@dataclass(slots=True)
-class _Sums:
-    """What one pass adds up for one group of rows, in units of the scaled logits."""
-
-    first: float = 0.0
-    second: float = 0.0
-    third: float = 0.0
-    n_rows: int = 0
-    n_top: int = 0
-
-    def add(
-        self, logits: Chunk, labels: Ints, inverse: np.floating[Any], scaled: Chunk, weight: Chunk
-    ) -> None:
-        """Add rows, overwriting ``scaled``, which may be ``logits`` itself, and ``weight``.
-
-        The scaled logits become distances from the largest, so that no exponential overflows.
-        """
-        every = np.arange(len(logits))
-        np.multiply(logits, inverse, out=scaled)
-        np.subtract(scaled, scaled[every, scaled.argmax(axis=1), None], out=scaled)
-        to_label = scaled[every, labels].astype(np.float64)
-        np.exp(scaled, out=weight)
-        total = row_sums(weight)
-        mean = np.vecdot(weight, scaled) / total
-        np.multiply(weight, scaled, out=weight)
-        square = np.vecdot(weight, scaled) / total
-        np.multiply(weight, scaled, out=weight)
-        cube = np.vecdot(weight, scaled) / total
-        self.first += float((mean - to_label).sum())
-        self.second += float(np.maximum(square - mean * mean, 0.0).sum())
-        self.third += float((cube - mean * (3.0 * square - 2.0 * mean * mean)).sum())
-        self.n_rows += len(logits)
-        self.n_top += int(np.count_nonzero(to_label == 0))
-
-
-def _slopes(
-    logits: Rows, labels: Ints, groups: Ints, inverses: Mapping[int, float]
-) -> dict[int, Slope]:
-    """Return the NLL's derivatives at each group's inverse temperature, in one pass."""
-    sums = {group: _Sums() for group in inverses}
-    scratch, weights = scratch_like(logits, 2)
-    # The arithmetic sees a rounded number; the iteration has to know which.
-    rounded = {group: scratch.dtype.type(inverse) for group, inverse in inverses.items()}
-    for index, chunk in row_chunks(logits, where=np.isin(groups, list(inverses))):
-        for group, total in sums.items():
-            mine = np.flatnonzero(groups[index] == group)
-            part = chunk
-            if mine.size < len(chunk):
-                part = np.take(chunk, mine, axis=0, out=scratch[: mine.size], mode="clip")
-            space = scratch[: mine.size], weights[: mine.size]
-            total.add(part, labels[index][mine], rounded[group], *space)
-    slopes = {}
-    for group, total in sums.items():
-        if not isfinite(total.first + total.second):
-            raise ValueError("rows marked as valid contain NaN, infinity or numbers too far apart")
-        inverse, n_rows = float(rounded[group]), total.n_rows
-        slopes[group] = Slope(
-            inverse,
-            total.first / n_rows / inverse,
-            total.second / n_rows / inverse**2,
-            total.third / n_rows / inverse**3,
-            n_rows,
-            total.n_top,
-        )
-    return slopes
-
-
-def _check_signal(slope: Slope, logits: Rows, valid: Mask) -> None:
+def _check_signal(slope: Slope | None, logits: Rows, valid: Mask) -> None:
     """Raise ``Degenerate`` where the labels and the top classes leave nothing to calibrate."""
+    if slope is None:
+        raise Degenerate("empty_split", "no item has both a label and scores")
     n_rows, n_classes = slope.n_rows, logits.shape[1]
     if slope.n_top == n_rows:
         flat = all((chunk == chunk[:, :1]).all() for _, chunk in row_chunks(logits, where=valid))

@@ -175,10 +175,7 @@ def run_half_stage(folder: Path, name: str) -> dict[str, object]:
     labels, half_a = np.load(folder / "labels.npy"), np.load(folder / "half_a.npy")
     started = time.perf_counter()
     scored = calibrate_expert(load(folder, name), labels, half_a).scored
-    nothing = np.empty(0)  # what flagging does not need
-    scored = replace(
-        scored, nll=nothing, raw_confidence=nothing, raw_given_probability=nothing, raw_nll=nothing
-    )
+    scored = replace(scored, raw_confidence=np.empty(0))  # flagging does not need it
     with (folder / f"{name}.scored").open("wb") as file:
         pickle.dump(scored, file, protocol=5)
     return {"core": time.perf_counter() - started}

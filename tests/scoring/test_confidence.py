@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp, softmax
 
-from scoring.confidence import LIKELY, score_items
+from scoring.confidence import score_items
+from scoring.readings import LIKELY, read_items
+
+
+def losses(logits, labels, *temperatures):
+    """The NLL of every item at each temperature."""
+    readings = read_items(np.asarray(logits), np.asarray(labels), None, temperatures)
+    return [readings.nll(number) for number in range(len(temperatures))]
 
 
 def test_worked_example_and_b112_ties_go_to_the_lowest_class():
@@ -14,7 +21,8 @@ def test_worked_example_and_b112_ties_go_to_the_lowest_class():
     assert scored.top1.tolist() == [1, 0]  # a tie goes to the lowest class
     np.testing.assert_allclose(scored.confidence, [0.75, 0.5])
     np.testing.assert_allclose(scored.given_probability, [0.25, 0.5])
-    np.testing.assert_allclose(scored.nll, [np.log(4), np.log(2)])
+    (nll,) = losses([[0.0, np.log(3.0)], [5.0, 5.0]], [0, 1], 1.0)
+    np.testing.assert_allclose(nll, [np.log(4), np.log(2)])
     # At temperature 1/2 the odds are squared: 9 to 1.
     np.testing.assert_allclose(score_items([[0.0, np.log(3.0)]], [0], 0.5).confidence, [0.9])
 
@@ -39,10 +47,11 @@ def test_scores_equal_a_dense_softmax(seed, n_items, n_classes, dtype):
     np.testing.assert_allclose(scored.confidence, dense.max(axis=1), rtol=1e-6)
     np.testing.assert_allclose(scored.given_probability, dense[rows, labels], rtol=1e-5)
     np.testing.assert_allclose(scored.raw_confidence, softmax(wide, axis=1).max(axis=1), rtol=1e-6)
+    nll, raw_nll = losses(logits, labels, temperature, 1.0)
     np.testing.assert_allclose(
-        scored.raw_nll, logsumexp(wide, axis=1) - wide[rows, labels], rtol=1e-5, atol=1e-6
+        raw_nll, logsumexp(wide, axis=1) - wide[rows, labels], rtol=1e-5, atol=1e-6
     )
-    np.testing.assert_allclose(scored.nll, -np.log(dense[rows, labels]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(nll, -np.log(dense[rows, labels]), rtol=1e-5, atol=1e-6)
 
 
 def test_b106_items_come_out_in_item_order_whatever_the_chunks():
@@ -63,7 +72,8 @@ def test_b101_rows_without_scores_are_marked_and_touch_no_other_row():
     assert scored.top1.tolist() == [1, -1, 1]
     assert scored.valid.tolist() == [True, False, True]
     assert np.isnan(scored.confidence).tolist() == [False, True, False]
-    assert np.isnan(scored.nll).tolist() == [False, True, False]
+    (nll,) = losses(logits, [0, -1, 1], 1.0)
+    assert np.isnan(nll).tolist() == [False, True, False]
 
 
 def test_b126_confidences_next_to_one_stay_apart():
@@ -98,7 +108,8 @@ def test_b104_a_row_of_equal_logits_has_confidence_1_over_k_and_the_lowest_class
 def test_b111_huge_and_spread_out_logits_stay_finite(dtype):
     logits = (np.random.default_rng(0).normal(size=(50, 4)) * 1e30).astype(dtype)
     scored = score_items(logits, np.arange(50) % 4, 1.3)
-    for values in (scored.confidence, scored.given_probability, scored.nll, scored.raw_nll):
+    nlls = losses(logits, np.arange(50) % 4, 1.3, 1.0)
+    for values in (scored.confidence, scored.given_probability, *nlls):
         assert np.isfinite(values).all()
 
 

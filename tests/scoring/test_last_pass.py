@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from scoring import arrays
 from scoring.calibration import TemperatureScaler
-from scoring.confidence import read_items, score_items
+from scoring.confidence import score_items
 from scoring.expert_calibration import calibrate_expert
 from scoring.last_pass import LastPass, move_readings
+from scoring.readings import read_items
+from scoring.temperature import LabelledRows
 
 N_ITEMS = 60_000
 
@@ -59,7 +61,8 @@ def test_readings_are_not_moved_far():
 def test_the_derivatives_off_the_temperature_that_was_read_are_those_of_a_reading_there():
     logits, labels, half_a = sample(4000)
     every = np.ones(4000, bool)
-    moved, exact = (LastPass(logits, labels, half_a, every) for _ in range(2))
+    rows = LabelledRows(logits, labels, np.where(half_a, 0, 1).astype(np.int8))
+    moved, exact = (LastPass(rows, every) for _ in range(2))
     moved({0: 0.70, 1: 0.70})
     here, there = moved({0: 0.71, 1: 0.69}), exact({0: 0.71, 1: 0.71})
     assert here[0].first == pytest.approx(there[0].first, abs=1e-6)
@@ -80,12 +83,12 @@ def test_the_shared_pass_gives_the_temperatures_and_scores_of_separate_ones(
         alone = TemperatureScaler.fit(logits[half].astype(np.float64), labels[half])
         assert found.temperature == pytest.approx(alone.temperature, abs=2e-6)
     expected = score_items(logits, labels, fitted.temperature)
-    for name in ("confidence", "given_probability", "nll", "raw_confidence", "raw_nll"):
+    for name in ("confidence", "given_probability", "raw_confidence"):
         np.testing.assert_allclose(
             getattr(fitted.scored, name), getattr(expected, name), rtol=1e-5, atol=1e-7
         )
-    own = score_items(logits, labels, fitted.calibrator_a.temperature)
-    assert fitted.nll["a_after"] == pytest.approx(own.nll[half_a].mean(), rel=1e-7)
+    own = read_items(logits, labels, None, [fitted.calibrator_a.temperature])
+    assert fitted.nll["a_after"] == pytest.approx(own.nll(0, half_a).mean(), rel=1e-7)
 
 
 def test_every_class_that_is_likely_at_the_final_temperature_is_listed():
@@ -97,7 +100,29 @@ def test_every_class_that_is_likely_at_the_final_temperature_is_listed():
     listed = np.zeros(dense.shape, dtype=bool)
     listed[scored.likely.items, scored.likely.classes] = True
     assert listed[dense >= 0.02].all()
+    assert not listed[dense < 0.0199].any()
     gaps = (
         logits[scored.likely.items, scored.likely.classes] - logits.max(axis=1)[scored.likely.items]
     )
     np.testing.assert_array_equal(scored.likely.distances, gaps)
+
+
+@pytest.mark.parametrize("stored", [np.float16, np.float32])
+def test_b101_rows_that_turn_out_broken_on_the_way_count_nowhere(stored):
+    logits, labels, half_a = sample()
+    logits = logits.astype(stored)
+    broken = np.random.default_rng(0).random(N_ITEMS) < 0.02
+    logits[broken, 3], logits[broken, 4] = np.nan, -np.inf
+    found = calibrate_expert(logits, labels, half_a)
+    expected = calibrate_expert(logits, labels, half_a, valid=~broken)
+    assert found.n_scored == expected.n_scored == (~broken).sum()
+    np.testing.assert_array_equal(found.scored.valid, ~broken)
+    assert found.parameters["a"]["temperature"] == pytest.approx(
+        expected.parameters["a"]["temperature"], abs=2e-6
+    )
+    assert found.ece == pytest.approx(expected.ece, abs=1e-6)
+    # Labels that only broken rows have don't make a half one that can be fitted.
+    same = np.where(broken, labels, 5)
+    refusal = calibrate_expert(logits, same, half_a).degenerate
+    assert refusal == calibrate_expert(logits, same, half_a, valid=~broken).degenerate
+    assert refusal.reason == "single_label"
