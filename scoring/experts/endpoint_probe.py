@@ -29,7 +29,7 @@ def probe_endpoint(endpoint: Endpoint) -> list[Finding]:
     """Return what the server can be used for: listing its models, letters, text, judging."""
     hurried = replace(endpoint, patience=min(endpoint.patience, SHORT_PATIENCE))
     uses: dict[str, Callable[[EndpointClient], str]] = {
-        "models": _list_models,
+        "models": list_models,
         "letters": _score_letters,
         "text": _score_text,
         "judge": _judge,
@@ -38,16 +38,8 @@ def probe_endpoint(endpoint: Endpoint) -> list[Finding]:
         return [_try(name, use, client) for name, use in uses.items()]
 
 
-def _try(name: str, use: Callable[[EndpointClient], str], client: EndpointClient) -> Finding:
-    started = time.perf_counter()
-    try:
-        works, detail = True, use(client)
-    except (ExpertRefused, ExpertUnavailable, RequestRefused) as error:
-        works, detail = False, str(error)
-    return Finding(name, works, detail, time.perf_counter() - started)
-
-
-def _list_models(client: EndpointClient) -> str:
+def list_models(client: EndpointClient) -> str:
+    """Return that the endpoint's model is served; raises ``RequestRefused`` where it isn't."""
     listed = client.get("/models").get("data")
     names = [
         str(each.get("id"))
@@ -59,6 +51,15 @@ def _list_models(client: EndpointClient) -> str:
             f"{client.endpoint.model} is not among the served: {', '.join(names[:10])}"
         )
     return f"{client.endpoint.model} is served"
+
+
+def _try(name: str, use: Callable[[EndpointClient], str], client: EndpointClient) -> Finding:
+    started = time.perf_counter()
+    try:
+        works, detail = True, use(client)
+    except (ExpertRefused, ExpertUnavailable, RequestRefused) as error:
+        works, detail = False, str(error)
+    return Finding(name, works, detail, time.perf_counter() - started)
 
 
 def _score_letters(client: EndpointClient) -> str:

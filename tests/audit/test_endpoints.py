@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit.checkup.endpoints import check_endpoints
 from audit.config.environment import SettingError, read_endpoint_key, read_endpoints
 from audit.services.endpoints import endpoint_with_key
 from scoring.experts.endpoints import EndpointError, parse_endpoints
@@ -95,3 +96,22 @@ def test_the_command_fails_where_nothing_works(settings, language_server):
     assert KEY not in out.getvalue()
     with pytest.raises(CommandError, match="there are: tiny"):
         call_command("endpoint", "large", stdout=out, stderr=out)
+
+
+def test_the_doctor_asks_every_server_and_says_what_to_do(settings, language_server):
+    settings.ENDPOINTS = parse_endpoints(
+        f"good={language_server.url},{MODEL};other={language_server.url},huge;"
+        "gone=http://127.0.0.1:9/v1,m;open=http://127.0.0.1:9/v1,m"
+    )
+    write_key(settings.LABEL_AUDIT_HOME, "open", KEY, 0o644)
+    found = {each.subject: each for each in check_endpoints()}
+    assert {name: each.level.value for name, each in found.items()} == {
+        "endpoint good": "ok",
+        "endpoint other": "problem",
+        "endpoint gone": "warning",
+        "endpoint open": "problem",
+    }
+    assert f"not among the served: {MODEL}" in found["endpoint other"].said
+    language_server.behaviour.key = "right"
+    refused = next(each for each in check_endpoints() if each.subject == "endpoint good")
+    assert (refused.level.value, "key" in refused.advice) == ("problem", True)

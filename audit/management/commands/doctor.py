@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from audit.checkup.database import check_clock, check_database
+from audit.checkup.endpoints import check_endpoints
 from audit.checkup.engine import check_broker, check_scores, check_workers
 from audit.checkup.findings import Finding, Level
 from audit.checkup.installation import (
@@ -30,6 +31,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_broker,
     check_workers,
     check_score_store,
+    check_endpoints,
     check_libraries,
 )
 MARKS = {Level.OK: "ok     ", Level.WARNING: "warning", Level.PROBLEM: "PROBLEM"}
