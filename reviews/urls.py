@@ -26,6 +26,7 @@ urlpatterns = [
     path("audits/<int:pk>/review/reveal/", verdicts.reveal, name="reveal"),
     path("audits/<int:pk>/review/refer/", verdicts.refer, name="refer"),
     path("audits/<int:pk>/review/preferences/", desk.preferences, name="preferences"),
+    path("audits/<int:pk>/review/guide/", desk.guide, name="guide"),
     path("audits/<int:pk>/review/heartbeat/", desk.heartbeat, name="heartbeat"),
     path("audits/<int:pk>/review/hand-back/", desk.hand_back, name="hand_back"),
     path("audits/<int:pk>/review/classes/", desk.class_search, name="class_search"),

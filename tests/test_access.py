@@ -15,7 +15,7 @@ METHODS = ["get", "post", "put", "patch", "delete", "head", "options"]
 # What an annotator may reach in a project of their own; everything else is a 404.
 FOR_ANNOTATORS = {
     "home", "home_progress", "desk", "lease", "judge", "undo", "heartbeat", "hand_back",
-    "reveal", "refer", "preferences", "class_search", "item_image", "item_thumb", "login",
+    "reveal", "refer", "guide", "preferences", "class_search", "item_image", "item_thumb", "login",
     "logout", "healthz",
 }  # fmt: skip
 

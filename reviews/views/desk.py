@@ -19,12 +19,13 @@ from reviews.desk_forms import PreferenceForm, read_mode, read_slot_ids
 from reviews.services import desk as desk_service
 from reviews.services import leases
 from reviews.services.class_cards import list_class_cards
+from reviews.services.guides import find_examples
 from reviews.services.preferences import save_preference
 from reviews.views.desk_access import find_sample, read_json
 
 ACTIONS = [
     *("lease", "judge", "undo", "reveal", "refer", "heartbeat", "hand_back", "class_search"),
-    "preferences",
+    *("guide", "preferences"),
 ]
 
 
@@ -102,6 +103,14 @@ def class_search(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with every class; the page searches by itself, also without a network."""
     sample, _ = find_sample(request, pk)
     return JsonResponse({"classes": [asdict(card) for card in list_class_cards(sample)]})
+
+
+@require_safe
+@cache_control(private=True, max_age=3600)
+def guide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with the guide's list, its categories explained by pictures of the data set."""
+    sample, _ = find_sample(request, pk)
+    return render(request, "reviews/_guide_list.html", {"examples": find_examples(sample)})
 
 
 @require_POST

@@ -291,6 +291,11 @@
   const exemplarsDialog = new ExemplarsDialog(exemplars);
   const keysDialog = new KeysDialog(keymap, (keys) => prefer({ keys }));
   const guide = document.getElementById("guide");
+  function toggleGuide() {
+    guide.hidden = !guide.hidden;
+    htmx.trigger("#guide-list", "open"); // its pictures are fetched the first time
+  }
+  guide.addEventListener("htmx:afterSwap", () => view.keys(keymap));
   const withItem = (act) => () => openItem() && act(openItem());
   const actions = {
     verdict: chooseVerdict,
@@ -310,7 +315,7 @@
     actual: () => picture.toggleActual(),
     fit: () => picture.fit(),
     zoom: (direction) => picture.zoom(Number(direction)),
-    guide: () => (guide.hidden = !guide.hidden),
+    guide: toggleGuide,
     keys: () => keysDialog.toggle(),
     switch: switchDesk,
     again: () => leases.refill(),

@@ -287,7 +287,7 @@ ACTIONS = [
 ]
 
 
-@pytest.mark.parametrize("action", ["desk", "class_search", *ACTIONS])
+@pytest.mark.parametrize("action", ["desk", "class_search", "guide", *ACTIONS])
 def test_the_project_of_others_does_not_exist_and_strangers_log_in(action):
     audit = make_audit()
     address = reverse(f"reviews:{action}", args=[audit.pk])

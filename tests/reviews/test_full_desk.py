@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.models import F
 from django.test import Client
+from django.urls import reverse
 
 from audit.models import Audit, Role
 from reviews.categories import propose_verdict
@@ -368,6 +369,22 @@ def test_a_full_lease_costs_a_fixed_number_of_queries(django_assert_max_num_quer
     client = log_in(annotator_of(audit))
     with django_assert_max_num_queries(18):
         lease(client, audit, "full")
+
+
+def test_the_guide_explains_categories_by_pictures_of_the_data_set_where_it_has_them():
+    audit = make_full_audit()
+    client = log_in(annotator_of(audit))
+    address = reverse("reviews:guide", args=[audit.pk])
+    text = client.get(address).content.decode()
+    clean = audit.sample.classes.get(index=1).exemplars[0]
+    assert text.count(reverse("audit:item_thumb", args=[clean])) == 1  # a correct label, no more
+    assert "digital watch" in text  # in words, where there are no pictures for it
+    audit.sample.classes.filter(index__in=[0, 2]).update(exemplars=[clean + 1])
+    text = " ".join(client.get(address).content.decode().split())
+    assert "label <b><bdi>class 0</bdi></b>, true <b><bdi>class 2</bdi></b>" in text  # similar
+    assert "<bdi>class 0</bdi> + <bdi>class 1</bdi>" in text
+    assert "digital watch" not in text
+    assert "black and gold garden spider" in text
 
 
 def test_the_epoch_guards_a_verdict_with_ticks_as_any_other():
