@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scoring.experts.base import ExpertCard, Kind, Logits
+from scoring.experts.batch_norms import fold_batch_norms
 from scoring.experts.devices import choose_device, choose_dtype, describe_device
 from scoring.experts.image_batches import ImageBatches
 from scoring.experts.names import ExpertName
@@ -45,7 +46,8 @@ class TimmExpert:
         self._dtype = choose_dtype(name.image.precision, where)
         loaded = load_model(name, path)
         self._transform = Transform(loaded.transform, resize=name.image.resize)
-        self._model = loaded.model.to(where, self._dtype).to(memory_format=torch.channels_last)
+        model = fold_batch_norms(loaded.model, loaded.transform.input_size)
+        self._model = model.to(where, self._dtype).to(memory_format=torch.channels_last)
         self.batches = ImageBatches(
             self._transform.pixels,
             self._compute,
