@@ -18,13 +18,12 @@ from reviews.populations import Population, load_population, stratify
 from reviews.truths import JUDGMENTS, Truth, load_truth
 from scoring.arrays import Mask
 from scoring.bands import precision_band
+from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import (
     JudgedSample,
-    detection_difference,
     detection_rate,
     largest_k,
     precision,
-    precision_difference,
 )
 from scoring.intervals import IntervalMethod
 

@@ -34,8 +34,7 @@ def precision_band(
     distribution with the sets' estimated covariance; c, the ``confidence`` quantile of their
     largest standardised size, takes the place of the normal quantile in each pointwise interval
     (of ``method``), so that a band stays within 0 and 1, is never narrower than the interval, and
-    has no width at a census. Good for 20 judged items per stratum and more: with 10, curves whose
-    first sets hold hardly a correct label are covered a little less often than promised.
+    has no width at a census.
     """
     deviations = simulate_deviations(precision_covariance(sample, sets), rng)
     if deviations.size == 0:

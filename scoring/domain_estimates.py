@@ -21,11 +21,11 @@ from scoring.intervals import (
     Interval,
     IntervalMethod,
     korn_graubard,
+    modified_wilson,
     mover_difference,
     mover_ratio,
     mover_sum,
     wilson_effective,
-    z_value,
 )
 
 Kind: TypeAlias = Literal["absolute", "relative"]
@@ -161,7 +161,6 @@ def merge_thin_strata(sizes: Ints, n_judged: Ints, is_flagged: Mask) -> Ints:
 
 
 UNKNOWN = Interval(None, 0.0, 1.0)
-UNKNOWN_DIFFERENCE = Interval(None, -1.0, 1.0)
 
 
 def precision(
@@ -174,8 +173,8 @@ def precision(
     """Return errors in the set / items in it; no estimate while that can't be said.
 
     ``members`` (n_items,). P = sum_h N_h mean_h(e d) / sum_h N_h mean_h(d) with d = "in the
-    set"; Var(P) from the residuals (e - P) d; Wilson's interval at n_eff = P (1 - P) / Var(P), or
-    the wider one of Korn and Graubard where that is the ``method``.
+    set"; Var(P) from the residuals (e - P) d; the modified Wilson interval at n_eff = P (1 - P) /
+    Var(P), or the wider one of Korn and Graubard where that is the ``method``.
     """
     population = members & (sample.stratum >= 0)
     inside = population[sample.judged].astype(np.float64)
@@ -198,7 +197,7 @@ def precision(
             population=n_items,
             confidence=confidence,
         )
-    return wilson_effective(share, n_effective, confidence=confidence)
+    return modified_wilson(share, n_effective, confidence=confidence)
 
 
 def detection_rate(sample: JudgedSample, members: Mask) -> Interval:
@@ -211,59 +210,14 @@ def detection_rate(sample: JudgedSample, members: Mask) -> Interval:
     known = sample.is_known
     if (members & ~known & (sample.stratum >= 0)).any() or not known.any():
         return UNKNOWN
-    found, missed = (_judged_errors(sample, part) for part in (members & known, ~members & known))
+    found, missed = (judged_errors(sample, part) for part in (members & known, ~members & known))
     inside = _error_total(sample, members & known, found)
     outside = _error_total(sample, ~members & known, missed)
     if not inside.estimate or not outside.estimate:
         return mover_ratio(inside, outside)
-    odds = mover_difference(_log(inside), _log(outside), _correlation(sample, found, missed))
+    odds = mover_difference(_log(inside), _log(outside), correlate_totals(sample, found, missed))
     rate, low, high = (float(expit(value)) for value in (odds.estimate, odds.low, odds.high))
     return Interval(rate, low, high, odds.census)
-
-
-def precision_difference(sample: JudgedSample, first: Mask, second: Mask) -> Interval:
-    """Return P(first) - P(second); items in both sets count in both.
-
-    MOVER for differences (Zou and Donner 2008): the limits of each share, and the correlation of
-    the two from their linearised residuals.
-    """
-    a, b = precision(sample, first), precision(sample, second)
-    if a.estimate is None or b.estimate is None:
-        return UNKNOWN_DIFFERENCE
-    residuals = [
-        (sample.is_error - share) * members[sample.judged]
-        for share, members in ((a.estimate, first), (b.estimate, second))
-    ]
-    return _difference(sample, a, b, residuals[0], residuals[1])
-
-
-def detection_difference(sample: JudgedSample, first: Mask, second: Mask) -> Interval:
-    """Return D(first) - D(second) = g C, from the strata that the sets touch and all others.
-
-    C, the share of all errors in the touched strata, has skew limits: few errors are judged
-    elsewhere. g = (E_first - E_second) / E_touched is independent of it, nearly normal, and gets
-    its linearised variance. MOVER for a product: below = hypot(C z sd(g), g (C - low)), for
-    negative g with C's upper limit. The limits of both rates would count C's doubt twice. Where
-    verdicts all alike leave g without variance, MOVER for differences.
-    """
-    a, b = detection_rate(sample, first), detection_rate(sample, second)
-    if a.estimate is None or b.estimate is None:
-        return UNKNOWN_DIFFERENCE
-    residuals = [
-        sample.is_error * (members[sample.judged] - rate)
-        for rate, members in ((a.estimate, first), (b.estimate, second))
-    ]
-    of_touched = np.append(sample.strata_of(first | second), False)[sample.stratum]
-    errors = _judged_errors(sample, of_touched)
-    contrast = _judged_errors(sample, first) - _judged_errors(sample, second)
-    n_errors = sample.total(errors)
-    gap = sample.total(contrast) / n_errors if n_errors else 0.0
-    residual = contrast - gap * errors
-    variance = sample.covariance(residual, residual) / max(n_errors, NO_VARIANCE) ** 2
-    if n_errors and variance > NO_VARIANCE:
-        spread = z_value(0.95) * sqrt(variance)
-        return _scale(gap, spread, detection_rate(sample, of_touched))
-    return _difference(sample, a, b, residuals[0], residuals[1])
 
 
 def largest_k(sample: JudgedSample, bin_rank: Ints, n_bins: int, target: float) -> int:
@@ -280,7 +234,7 @@ def largest_k(sample: JudgedSample, bin_rank: Ints, n_bins: int, target: float) 
     return n_bins
 
 
-def _judged_errors(sample: JudgedSample, members: Mask) -> Floats:
+def judged_errors(sample: JudgedSample, members: Mask) -> Floats:
     """Return 1. for each judged item that is an error in the set, shape (n_judged,)."""
     return sample.is_error * members[sample.judged]
 
@@ -323,27 +277,7 @@ def _effective_size(share: float, variance: float, n: int, n_items: int) -> floa
     return n / (1 - n / n_items)
 
 
-def _scale(gap: float, spread: float, share: Interval) -> Interval:
-    """Return the interval of gap +- spread times an independent share (MOVER for products)."""
-    middle = share.estimate or 0.0
-    down, up = middle - share.low, share.high - middle
-    if gap < 0:
-        down, up = up, down
-    below, above = (float(np.hypot(middle * spread, gap * limit)) for limit in (down, up))
-    estimate = gap * middle
-    return Interval(estimate, max(estimate - below, -1.0), min(estimate + above, 1.0))
-
-
-def _difference(
-    sample: JudgedSample, a: Interval, b: Interval, residual_a: Floats, residual_b: Floats
-) -> Interval:
-    if a == b and np.array_equal(residual_a, residual_b):
-        # The same items: the skew of Wilson's limits must not make up a width.
-        return Interval(0.0, 0.0, 0.0, census=a.census)
-    return mover_difference(a, b, _correlation(sample, residual_a, residual_b))
-
-
-def _correlation(sample: JudgedSample, first: Floats, second: Floats) -> float:
+def correlate_totals(sample: JudgedSample, first: Floats, second: Floats) -> float:
     """Return the estimated correlation of two totals, 0 where one of them doesn't vary."""
     variances = sample.covariance(first, first) * sample.covariance(second, second)
     if variances <= 0:

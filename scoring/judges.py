@@ -7,6 +7,7 @@ difference estimator, its slope fitted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from scoring.domain_estimates import (
     detection_rate,
     precision,
 )
-from scoring.intervals import Interval, mover_ratio, mover_sum, wilson_effective
+from scoring.intervals import Interval, modified_wilson, mover_ratio, mover_sum, wilson_effective
 
 MIN_TO_TUNE = 10
 """Judged items below which a fitted power would say more about chance than about the judge."""
@@ -49,14 +50,15 @@ def judged_rate(
     *,
     power: float | None = None,
     confidence: float = 0.95,
+    limits: Callable[..., Interval] = modified_wilson,
 ) -> JudgedRate:
     """Return the share of errors in a set of items, with the judge's help.
 
     ``judge`` (n_items,): the judge's probability in [0, 1] that each item is an error; ``members``
     (n_items,). With people's word e and the judge's f the estimate is power * mean(f) over the set
     + the stratified mean of e - power * f over the set's judged items; by default the power is the
-    slope of e on f that makes its variance least, kept in [0, 1]. Wilson's interval at the
-    effective size. Where people alone can't tell, neither can the two together.
+    slope of e on f that makes its variance least, kept in [0, 1]. The interval at the effective
+    size is that of ``limits``. Where people alone can't tell, neither can the two together.
     """
     word = as_fractions(judge, "judge")
     if word.shape != sample.stratum.shape:
@@ -83,8 +85,7 @@ def judged_rate(
     effective = n / (1 - n / n_items)
     if variance > NO_VARIANCE and 0 < share < 1:
         effective = share * (1 - share) / variance
-    limits = wilson_effective(share, effective, confidence=confidence)
-    return JudgedRate(alone, people, limits, followed)
+    return JudgedRate(alone, people, limits(share, effective, confidence=confidence), followed)
 
 
 def judged_detection_rate(sample: JudgedSample, judge: ArrayLike, members: ArrayLike) -> JudgedRate:
@@ -116,7 +117,8 @@ def _corrected_total(sample: JudgedSample, word: Floats, members: Mask) -> tuple
     parts = [part for part in (members & is_flagged, members & ~is_flagged) if part.any()]
     if not parts:
         return Interval(0.0, 0.0, 0.0, census=True), 0.0
-    rates = [judged_rate(sample, word, part) for part in parts]
+    # As for people alone: the parts of a combination get Wilson's own limits.
+    rates = [judged_rate(sample, word, part, limits=wilson_effective) for part in parts]
     totals = [
         _scaled(rate.corrected, int(part.sum())) for rate, part in zip(rates, parts, strict=True)
     ]

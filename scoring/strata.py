@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scoring.arrays import Floats, Ints, Mask, as_vector
-from scoring.intervals import Interval, IntervalMethod, korn_graubard, wilson_effective
+from scoring.intervals import (
+    Interval,
+    IntervalMethod,
+    korn_graubard,
+    modified_wilson,
+    wilson_effective,
+)
 
 MIN_JUDGED = 2
 """A variance needs two judgments; a stratum with fewer, unless complete, is pooled."""
@@ -99,11 +105,14 @@ class Total:
                 population=self.population,
                 confidence=confidence,
             )
-        return wilson_effective(self.share, self._effective_size(), confidence=confidence)
+        return modified_wilson(self.share, self._effective_size(), confidence=confidence)
 
     def errors_interval(self, confidence: float) -> Interval:
-        """Return the interval for the number of errors."""
-        share = self.interval(confidence)
+        """Return the interval for the number of errors, from Wilson's own limits.
+
+        A part of a combination: MOVER covers as it should without the wider ones.
+        """
+        share = wilson_effective(self.share, self._effective_size(), confidence=confidence)
         return Interval(
             self.errors,
             min(share.low * self.population, self.errors),

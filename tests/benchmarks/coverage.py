@@ -15,12 +15,11 @@ import numpy as np
 
 from scoring.arrays import Ints, Mask
 from scoring.bands import precision_band
+from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import (
     JudgedSample,
-    detection_difference,
     detection_rate,
     precision,
-    precision_difference,
 )
 from scoring.intervals import Interval
 

@@ -8,7 +8,7 @@ import pytest
 from reviews.reports import UnknownMethodError, curves
 from reviews.services.sampling import freeze_sample
 from reviews.services.votes import import_votes
-from scoring.intervals import wilson_effective
+from scoring.intervals import modified_wilson
 from tests.factories import make_ready_audit, make_sample
 from tests.reviews.situations import judge, make_mixed_audit, revise
 
@@ -40,7 +40,7 @@ def test_a_sample_of_one_stratum_has_the_textbook_interval():
     drawn = sorted(sample.items.values_list("item__position", flat=True))
     judge(sample, dict(zip(drawn, ["wrong_label"] * 3 + ["label_correct"], strict=True)))
     point = curves(audit, "judgments", "lenient")["methods"]["calibrated_ensemble"]["points"][0]
-    expected = wilson_effective(0.75, 0.75 * 0.25 / ((1 - 4 / 6) * 0.75 * 0.25 / 3))
+    expected = modified_wilson(0.75, 0.75 * 0.25 / ((1 - 4 / 6) * 0.75 * 0.25 / 3))
     assert point["precision"]["low"] == pytest.approx(expected.low)
     assert point["precision"]["high"] == pytest.approx(expected.high)
     assert point["detection_rate"] == {

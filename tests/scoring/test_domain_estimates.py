@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import (
     JudgedSample,
-    detection_difference,
     detection_rate,
     largest_k,
     merge_thin_strata,
     precision,
-    precision_difference,
 )
 from scoring.estimates import auto_k, detection_rate_curve, precision_curve, top_k_members
-from scoring.intervals import Interval, korn_graubard, wilson_effective
+from scoring.intervals import Interval, korn_graubard, modified_wilson, wilson_effective
 from scoring.strata import Strata
 
 
@@ -31,6 +30,11 @@ def wilson_limits(share, n):
     return interval.low, interval.high
 
 
+def precision_limits(share, n):
+    interval = modified_wilson(share, n)
+    return interval.low, interval.high
+
+
 def close(estimate, expected):
     np.testing.assert_allclose(
         (estimate.estimate, estimate.low, estimate.high), expected, atol=5e-4
@@ -40,7 +44,7 @@ def close(estimate, expected):
 def test_precision_of_a_union_of_strata_by_hand():
     # N = 60, 40; n = 4, 4; p = 3/4, 1/2. P = .6 * .75 + .4 * .5 = .65.
     # Var = .36 (1 - 4/60) .1875/3 + .16 (1 - 4/40) .25/3 = .021 + .012 = .033.
-    # n_eff = .2275 / .033 = 6.894; Wilson: centre .5963, margin .2964 or so.
+    # n_eff = .2275 / .033 = 6.894, 2.4 of them no errors: Poisson's limit above, Wilson's below.
     sample = JudgedSample.build(
         in_strata(60, 40),
         [True, True],
@@ -49,7 +53,7 @@ def test_precision_of_a_union_of_strata_by_hand():
     )
     estimate = precision(sample, np.ones(100, dtype=bool))
     n_eff = 0.65 * 0.35 / 0.033
-    close(estimate, (0.65, *wilson_limits(0.65, n_eff)))
+    close(estimate, (0.65, *precision_limits(0.65, n_eff)))
     assert not estimate.census
 
 
@@ -79,7 +83,7 @@ def test_precision_of_a_set_that_cuts_through_a_stratum_by_hand():
         in_strata(10), [True], [0, 1, 2, 9], np.array([1, 0, 1, 0], dtype=bool)
     )
     estimate = precision(sample, np.arange(10) < 6)
-    close(estimate, (2 / 3, *wilson_limits(2 / 3, (2 / 9) / 0.0592593)))
+    close(estimate, (2 / 3, *precision_limits(2 / 3, (2 / 9) / 0.0592593)))
 
 
 def test_detection_rate_of_a_union_of_strata_by_hand():
@@ -168,7 +172,7 @@ def test_pure_strata_that_differ_keep_an_honest_width():
         in_strata(30, 30), [True, True], [0, 1, 30, 31], [True] * 2 + [False] * 2
     )
     estimate = precision(sample, np.ones(60, dtype=bool))
-    close(estimate, (0.5, *wilson_limits(0.5, 4 / (1 - 4 / 60))))
+    close(estimate, (0.5, *precision_limits(0.5, 4 / (1 - 4 / 60))))
 
 
 @pytest.mark.parametrize("is_error", [True, False])

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest, hypergeom
 
 from scoring.intervals import (
     Interval,
     korn_graubard,
+    modified_wilson,
     mover_difference,
     mover_ratio,
     mover_sum,
@@ -33,6 +34,57 @@ def test_wilson_equals_scipys(n, share, confidence):
     interval = wilson(successes, n, confidence=confidence)
     assert interval.low == pytest.approx(expected.low, abs=1e-12)
     assert interval.high == pytest.approx(expected.high, abs=1e-12)
+
+
+def test_modified_wilsons_worked_example():
+    # 9 of 10: one failure. P(X = 0) = .95 where Poisson's mean is .0513: the limit is 1 - .00513.
+    interval = modified_wilson(0.9, 10)
+    assert interval.low == wilson(9, 10).low
+    assert interval.high == pytest.approx(1 + np.log(0.95) / 10)
+    # 2 of 10: chi-square(4) has its 5 % quantile at .7107.
+    interval = modified_wilson(0.2, 10)
+    assert interval.low == pytest.approx(0.7107 / 20, abs=1e-5)
+    assert interval.high == wilson(2, 10).high
+    for found in (0, 4, 6, 10):
+        assert modified_wilson(found / 10, 10) == wilson(found, 10)
+    assert modified_wilson(0.9, inf).census
+
+
+def coverage_of(intervals, shares, probabilities):
+    """How often the limits of k found hold each share, all k counted by their probability."""
+    low, high = (np.array([getattr(each, side) for each in intervals]) for side in ("low", "high"))
+    shares = np.asarray(shares)[:, None]
+    held = (low - 1e-12 <= shares) & (shares <= high + 1e-12)
+    return (probabilities * held).sum(axis=1)
+
+
+@pytest.mark.parametrize("n", [10, 20, 40])
+def test_wilsons_limits_fail_next_to_purity_and_the_modified_ones_do_not(n):
+    # Brown, Cai and DasGupta's dips, exactly: every thousandth of a share.
+    shares, found = np.arange(1, 1000) / 1000, np.arange(n + 1)
+    probabilities = binom.pmf(found, n, shares[:, None])
+    plain, modified = (
+        coverage_of([limits(k) for k in range(n + 1)], shares, probabilities)
+        for limits in (lambda k: wilson(k, n), lambda k: modified_wilson(k / n, n))
+    )
+    assert plain.min() < 0.86
+    assert modified.min() > 0.91
+    assert modified.mean() == pytest.approx(0.957, abs=0.01)
+
+
+def test_ten_of_a_bin_of_152_hold_every_share_as_often_as_they_say():
+    n, size = 10, 152
+    errors = np.arange(2, size - 1)
+    probabilities = hypergeom.pmf(np.arange(n + 1), size, errors[:, None], n)
+    draws = [(n if k in {0, n} else n - 1) / (1 - n / size) for k in range(n + 1)]
+    plain, modified = (
+        coverage_of(
+            [limits(k / n, worth) for k, worth in enumerate(draws)], errors / size, probabilities
+        )
+        for limits in (wilson_effective, modified_wilson)
+    )
+    assert plain.min() < 0.88
+    assert modified.min() > 0.93
 
 
 def test_korn_graubards_worked_example():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.estimates import detection_rate_curve, precision_curve
@@ -61,6 +61,7 @@ def test_the_detection_rate_of_a_published_design(n_unflagged, width):
     assert plan.more[15] == pytest.approx(n_unflagged, rel=0.2)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(3, 300), st.floats(0, 1)), min_size=2, max_size=6),
     st.floats(0.02, 0.5),
