@@ -72,6 +72,8 @@ def test_the_audit_document(audited):
         assert expert["degenerate"] is None
         assert 0 < expert["accuracy"] < 1
         assert expert["ece"].keys() == expert["nll"].keys() == MOMENTS
+        for moment, limits in expert["ece_interval"].items():
+            assert limits["low"] <= expert["ece"][moment] <= limits["high"]
     queues = document["queues"]
     assert METHODS | {"basic:small", "basic:large"} <= queues.keys()
     assert len(queues["calibrated_ensemble"]) == 5

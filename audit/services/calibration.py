@@ -31,13 +31,17 @@ from scoring.cleaning import (
     self_confidence,
 )
 from scoring.confident_learning import confident_learning_queues
+from scoring.ece_intervals import table_ece_interval
 from scoring.expert_calibration import CalibratorName, ExpertCalibration, calibrate_expert
+from scoring.intervals import Interval
 from scoring.ranking import smoothed_odds
 from scoring.sanity import label_map_suspect
 from scoring.splits import in_half_a
 
 logger = logging.getLogger(__name__)
 BATCH = 5000
+ECE_SEED = 15
+"""One seed for all intervals: the same scores must give the same figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:
         )
         for logits in inputs.logits
     ]
+    described = [describe_calibration(audit, each) for each in calibrations]
     clock.lap("calibrate")
     top1s = [each.scored.top1 for each in calibrations]
     suspicion = label_map_suspect(top1s, inputs.given_labels, audit.dataset.n_classes)
@@ -116,7 +121,7 @@ def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:
         audit,
         epoch,
         experts,
-        calibrations,
+        described,
         flags,
         {
             "n_disputed": int(disputed(top1s, inputs.given_labels).sum()),
@@ -259,7 +264,7 @@ def _publish(
     audit: Audit,
     epoch: int,
     experts: Sequence[AuditExpert],
-    calibrations: Sequence[ExpertCalibration],
+    calibrations: Sequence[dict[str, Any]],
     flags: Iterable[tuple[Any, ...]],
     facts: dict[str, Any],
 ) -> bool:
@@ -267,9 +272,7 @@ def _publish(
     if not claims.commit(audit, epoch, state=Audit.State.READY, **facts):
         return False
     for expert, calibration in zip(experts, calibrations, strict=True):
-        AuditExpert.objects.filter(pk=expert.pk).update(
-            calibration=describe_calibration(audit, calibration)
-        )
+        AuditExpert.objects.filter(pk=expert.pk).update(calibration=calibration)
     _insert_flags(flags)
     return True
 
@@ -285,6 +288,10 @@ def describe_calibration(audit: Audit, calibration: ExpertCalibration) -> dict[s
         "accuracy": calibration.accuracy,
         "n_scored": calibration.n_scored,
         "ece": dict(calibration.ece),
+        "ece_interval": {
+            name: describe_interval(table_ece_interval(table, np.random.default_rng(ECE_SEED)))
+            for name, table in calibration.reliability.items()
+        },
         "nll": dict(calibration.nll),
         "brier": dict(calibration.brier),
         "reliability": {
@@ -301,6 +308,11 @@ def describe_calibration(audit: Audit, calibration: ExpertCalibration) -> dict[s
             "after": histogram.calibrated.tolist(),
         },
     }
+
+
+def describe_interval(interval: Interval) -> dict[str, float]:
+    """Return the limits alone: the estimate stands elsewhere."""
+    return {"low": interval.low, "high": interval.high}
 
 
 def hash_queues(keys: Sequence[str], queues: Mapping[str, Queue]) -> str:

@@ -23,6 +23,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
                 "degenerate": (expert.calibration.get("degenerate") or {}).get("reason"),
                 "accuracy": expert.calibration.get("accuracy"),
                 "ece": expert.calibration.get("ece", {}),
+                "ece_interval": expert.calibration.get("ece_interval", {}),
                 "nll": expert.calibration.get("nll", {}),
                 "brier": expert.calibration.get("brier", {}),
                 "scores_sha256": expert.score_set.sha256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,16 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class HalfFigures:
-    """One half's figures before and after, None where nothing was fitted or measured."""
+    """One half's figures before and after, None where nothing was fitted or measured.
+
+    ``ece_interval`` holds the error after, or before where nothing was fitted.
+    """
 
     name: str
     role: str
     ece_before: float | None
     ece_after: float | None
+    ece_interval: Mapping[str, float] | None
     nll_before: float | None
     nll_after: float | None
     brier_before: float | None
@@ -129,12 +134,14 @@ def picture_expert(expert: AuditExpert) -> ExpertPicture:
 
 def _half_figures(stored: dict[str, Any], half: str, name: str, role: str) -> HalfFigures:
     ece, nll, brier = (stored.get(figure) or {} for figure in ("ece", "nll", "brier"))
+    limits = stored.get("ece_interval") or {}
     fitted = (stored.get("parameters") or {}).get(half) or {}
     return HalfFigures(
         name=name,
         role=role,
         ece_before=ece.get(f"{half}_before"),
         ece_after=ece.get(f"{half}_after"),
+        ece_interval=limits.get(f"{half}_after") or limits.get(f"{half}_before"),
         nll_before=nll.get(f"{half}_before"),
         nll_after=nll.get(f"{half}_after"),
         brier_before=brier.get(f"{half}_before"),

@@ -1,18 +1,11 @@
-"""Brier, the debiased error and the ECE's interval: by hand, by brute force, by simulation."""
+"""The Brier score and the debiased error: by hand, by brute force, by simulation."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
 from scoring.binning import expected_calibration_error
-from scoring.calibration_error import (
-    _Resampling,
-    brier_score,
-    debiased_calibration_error,
-    ece_interval,
-)
+from scoring.calibration_error import brier_score, debiased_calibration_error
 
 
 def overconfident(n_items, seed=0, by=0.1):
@@ -62,66 +55,12 @@ def test_the_debiased_error_forgets_noise_and_keeps_real_error():
     assert debiased_calibration_error(*overconfident(50_000)) == pytest.approx(0.1, abs=0.01)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 2**32),
-    n_items=st.integers(1, 50),
-    n_bins=st.integers(1, 20),
-    strategy=st.sampled_from(["equal_count", "equal_width"]),
-)
-def test_a_resample_without_sorting_equals_the_ece_of_the_drawn_items(
-    seed, n_items, n_bins, strategy
-):
-    rng = np.random.default_rng(seed)
-    confidence = np.sort(rng.random(n_items))  # without ties
-    correct = rng.integers(0, 2, n_items)
-    quick = _Resampling(confidence, correct, n_bins, strategy).ece(np.random.default_rng(1))
-    drawn = np.random.default_rng(1).integers(0, n_items, n_items)
-    slow = expected_calibration_error(confidence[drawn], correct[drawn], n_bins, strategy)
-    assert quick == pytest.approx(slow)
-
-
-def test_the_interval_is_seeded_and_holds_the_estimate():
-    confidence, correct = overconfident(2000)
-    first, second = (
-        ece_interval(confidence, correct, np.random.default_rng(5), n_resamples=200)
-        for _ in range(2)
-    )
-    assert first == second
-    assert first.estimate == expected_calibration_error(confidence, correct)
-    assert 0 <= first.low <= first.estimate <= first.high <= 1
-    keys = np.random.default_rng(0).permutation(2000)
-    order = np.argsort(keys)
-    moved = ece_interval(
-        confidence[order],
-        correct[order],
-        np.random.default_rng(5),
-        keys=np.arange(2000)[order],
-        n_resamples=200,
-    )
-    assert moved.low == pytest.approx(first.low)
-
-
-def test_the_interval_covers_the_error_that_was_planted():
-    covered = 0
-    for seed in range(60):
-        interval = ece_interval(
-            *overconfident(1500, seed), np.random.default_rng(seed), n_resamples=200
-        )
-        covered += interval.low <= 0.1 <= interval.high
-    assert covered >= 51  # 95 % of 60 less three standard deviations
-
-
 @pytest.mark.parametrize("strategy", ["equal_count", "equal_width"])
 def test_b125_equal_confidences_empty_bins_and_one_item_are_defined(strategy):
     for confidence, correct in [([0.7] * 40, [1, 0] * 20), ([0.25], [1]), ([0.0, 1.0], [0, 1])]:
         ece = expected_calibration_error(confidence, correct, 15, strategy)
         assert 0 <= ece <= 1
         assert 0 <= debiased_calibration_error(confidence, correct, 15, strategy) <= 1
-        interval = ece_interval(
-            confidence, correct, np.random.default_rng(0), strategy=strategy, n_resamples=20
-        )
-        assert 0 <= interval.low <= interval.high <= 1
 
 
 def test_what_has_no_error_to_speak_of_is_refused():
@@ -131,5 +70,3 @@ def test_what_has_no_error_to_speak_of_is_refused():
         brier_score([0.5], [1, 0])
     with pytest.raises(ValueError, match="0 or 1"):
         debiased_calibration_error([0.5], [0.5])
-    with pytest.raises(ValueError, match="no interval of level 2"):
-        ece_interval([0.5], [1], np.random.default_rng(0), level=2)
