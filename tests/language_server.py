@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
+from tests.language_models import write_language_model
+
 MODEL = "tiny/llama"
 CONTEXT = 1024
-LETTERS = "ABCDEFGH"
+LOUDNESS = 3
 TEMPLATE = (
     "{% for message in messages %}<{{ message.role }}>{{ message.content }}\n{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -28,45 +30,22 @@ TEMPLATE = (
 
 
 def write_tiny_model(folder: Path, seed: int = 1) -> Path:
-    """Save a two-layer Llama of random weights whose tokens are bytes, letters and a few words."""
+    """Save a random Llama that likes to say letters, and that can chat."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    tokens = ["<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    pairs = [("Ġ", letter) for letter in LETTERS]
-    vocabulary = {token: number for number, token in enumerate([*tokens, *map("".join, pairs)])}
-    backend = Tokenizer(models.BPE(vocabulary, pairs))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", chat_template=TEMPLATE
-    )
-    torch.manual_seed(seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=48,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=CONTEXT,
-            initializer_range=0.3,
-            bos_token_id=0,
-            eos_token_id=1,
-            tie_word_embeddings=False,
-        )
-    )
-    # Letters are what an answering model says: louder rows make them likely first tokens.
-    loud = [vocabulary[letter] for letter in LETTERS[:4]]
-    loud += [vocabulary[f"Ġ{letter}"] for letter in LETTERS[:4]]
-    with torch.no_grad():
-        model.lm_head.weight[loud] *= 3
-    model.save_pretrained(folder)
+    write_language_model(folder, seed=seed, max_position_embeddings=CONTEXT)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    # Letters are what an answering model says: louder rows make them likely first tokens.
+    loud = [tokenizer.vocab[f"{blank}{letter}"] for letter in "ABCD" for blank in ("", "\u0120")]
+    with torch.no_grad():
+        model.lm_head.weight[loud] *= LOUDNESS
+    model.save_pretrained(folder)
     return folder
 
 
@@ -83,8 +62,9 @@ class TinyModel:
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self._lock = threading.Lock()
 
-    def encode(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def encode(self, text: str, *, whole: bool = True) -> list[int]:
+        """Return the text's tokens; a whole text has the token in front that texts begin with."""
+        return list(self.tokenizer(text, add_special_tokens=whole)["input_ids"])
 
     def decode(self, token: int) -> str:
         return str(self.tokenizer.decode([token]))
@@ -226,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
             ]
             tops = [self.top(row, n_top) if row is not None else None for row in before]
             choice["logprobs"] = {
-                "tokens": [self.model.decode(token) for token in ids],
+                "tokens": [self.show(token) for token in ids],
                 "token_logprobs": [
                     float(row[token]) if row is not None else None
                     for row, token in zip(before, ids, strict=True)
@@ -239,7 +219,7 @@ class Handler(BaseHTTPRequestHandler):
     def chat(self, body: dict[str, Any]) -> dict[str, Any]:
         n_top = body.get("top_logprobs") or 0
         self.check(body, n_top)
-        prompt = self.model.encode(self.model.chat_prompt(body["messages"]))
+        prompt = self.model.encode(self.model.chat_prompt(body["messages"]), whole=False)
         made, after = self.generate(prompt, body.get("max_tokens", 16))
         text = self.model.tokenizer.decode(made, skip_special_tokens=True)
         choice: dict[str, Any] = {
@@ -252,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
             choice["logprobs"] = {
                 "content": [
                     {
-                        "token": self.model.decode(token),
+                        "token": self.show(token),
                         "logprob": float(row[token]),
                         "top_logprobs": [
                             {"token": name, "logprob": value}
@@ -266,10 +246,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def top(self, row: Any, n_top: int) -> list[tuple[str, float]]:
         values, places = row.topk(n_top)
-        names = [self.model.decode(int(place)) for place in places]
-        if self.behaviour.strips_tokens:
-            names = [name.strip() or name for name in names]
-        return list(zip(names, values.tolist(), strict=True))
+        return [
+            (self.show(int(p)), value) for p, value in zip(places, values.tolist(), strict=True)
+        ]
+
+    def show(self, token: int) -> str:
+        """Return the token as text, as servers of SentencePiece models do without its blank."""
+        text = self.model.decode(token)
+        return text.strip() or text if self.behaviour.strips_tokens else text
 
     def wrap(self, choice: dict[str, Any], n_prompt: int, n_made: int) -> dict[str, Any]:
         usage = {"prompt_tokens": n_prompt, "completion_tokens": n_made}

@@ -29,7 +29,7 @@ from scoring.experts.endpoint_protocol import (
     read_first_token,
 )
 from scoring.experts.names import ExpertName
-from scoring.experts.option_tokens import find_options
+from scoring.experts.option_tokens import find_options, plain_token
 from scoring.experts.prompts import MAX_CHOICES
 
 EXAMPLE = Question("What is the capital of France?", ("Rome", "Paris", "Oslo", "Bern"))
@@ -172,7 +172,10 @@ class EndpointExpert:
         return False
 
     def _try_letters(self, client: EndpointClient) -> bool:
-        """Return whether the server shows letters without the blank before them, or the reverse."""
+        """Return whether letters are to be looked for without the blank before them.
+
+        A reply begins with none, and some servers don't show it.
+        """
         try:
             top = read_first_token(client, self._example()).top
         except RequestRefused as refusal:
@@ -183,12 +186,16 @@ class EndpointExpert:
                 "an expert can't be made of answers alone"
             )
         written = self._options.prompt.write_answers(EXAMPLE.choices, "letters")
-        as_written, stripped = (
-            not find_options(top, letters)[1].all()
-            for letters in (written, [each.strip() for each in written])
+        stripped = [letter.strip() for letter in written]
+        if self._echoes:
+            return read_echo(client, self._example() + written[0]).tokens[-1] == stripped[0]
+        shows_blanks = any(re.match(r" \S", plain_token(token)) for token in top)
+        is_as_written, is_stripped = (
+            not find_options(top, letters)[1].all() for letters in (written, stripped)
         )
-        is_chat = self._endpoint.form == "chat"
-        return stripped if is_chat else stripped and not as_written
+        if self._endpoint.form == "chat":
+            return is_stripped or not is_as_written
+        return is_stripped and not shows_blanks
 
     def _example(self) -> str:
         return self._options.prompt.write_prompt(EXAMPLE, 0, self._options.scoring)

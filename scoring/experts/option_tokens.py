@@ -23,7 +23,7 @@ def find_options(top: Mapping[str, float], options: Sequence[str]) -> tuple[Floa
     of them, and shares with all others what they leave over: it gets that bound. What is less than
     1e-12 (some servers write -9999 for nothing) is raised to it.
     """
-    told = {_plain(token): value for token, value in top.items()} | dict(top)
+    told = {plain_token(token): value for token, value in top.items()} | dict(top)
     known = np.array([told.get(option, np.nan) for option in options], dtype=np.float64)
     is_bound = np.isnan(known)
     if is_bound.any():
@@ -42,5 +42,6 @@ def largest_left(told: Sequence[float]) -> float:
     return float(min(bounds))
 
 
-def _plain(token: str) -> str:
+def plain_token(token: str) -> str:
+    """Return a token as text where it is shown as its vocabulary writes it."""
     return f" {token[1:]}" if token.startswith(_SPACE_MARKS) else token

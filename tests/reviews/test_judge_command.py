@@ -46,7 +46,8 @@ def replies_of(tiny_model, audit: Audit, prompt: str) -> dict[int, str]:
     replies = {}
     for item in audit.dataset.items.all()[:6]:
         text = JUDGE_PROMPTS[prompt].fill(item.question, item.choices, item.given_label)
-        ids = tiny_model.encode(tiny_model.chat_prompt([{"role": "user", "content": text}]))
+        chat = tiny_model.chat_prompt([{"role": "user", "content": text}])
+        ids = tiny_model.encode(chat, whole=False)
         replies[item.position] = tiny_model.decode(
             int(tiny_model.log_probabilities(ids)[-1].argmax())
         )
