@@ -1,15 +1,23 @@
-"""Open a picture's file below a root folder, whatever its name tries, and return its bytes."""
+"""Read a picture's bytes below a root folder: a file, or a piece of a larger one.
+
+A piece is addressed as ``shard.tar#OFFSET+LENGTH`` or ``data.arrow#OFFSET+LENGTH``: pictures are
+read where they lie, by any process, without an index or a library for the format around them.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import unicodedata
 from pathlib import Path
 
 MAX_FILE_BYTES = 50_000_000
 MAX_NAME_BYTES = 255
+_PIECE = re.compile(
+    r"(?P<file>.+\.(?:tar|arrow))#(?P<offset>[0-9]{1,15})\+(?P<length>[0-9]{1,12})", re.DOTALL
+)
 READ_ATTEMPTS = 3  # a network disk may fail once; three times is a broken file
 
 # Reordering characters make a name read differently from what it is.
@@ -26,6 +34,16 @@ class UnusableImage(Exception):  # noqa: N818 - the word used for it in reports 
 
     def __reduce__(self) -> tuple[type[UnusableImage], tuple[str, str]]:
         return type(self), (self.code, self.detail)
+
+
+def piece_address(relative: str, offset: int, length: int) -> str:
+    """Return the address of ``length`` bytes from ``offset`` on in a tar or arrow file."""
+    return f"{relative}#{offset}+{length}"
+
+
+def is_piece(address: str) -> bool:
+    """Say whether ``address`` is that of a piece of a file."""
+    return _PIECE.fullmatch(address) is not None
 
 
 def check_name(relative: str) -> None:
@@ -45,16 +63,20 @@ def check_name(relative: str) -> None:
         raise UnusableImage("bad_name", f"{shown} contains control characters")
 
 
-def read_file(root: Path, relative: str) -> bytes:
-    """Return the bytes of a regular file inside ``root``; links are followed only inside it.
+def read_file(root: Path, address: str) -> bytes:
+    """Return the bytes of a regular file inside ``root``, or of a piece of one.
 
-    Raises ``UnusableImage`` with bad_name, outside_root, not_regular, missing, unreadable, empty
-    or too_large.
+    Links are followed only inside it. Raises ``UnusableImage`` with bad_name, outside_root,
+    not_regular, missing, unreadable, empty, truncated or too_large.
     """
+    piece = _PIECE.fullmatch(address)
+    relative = address if piece is None else piece["file"]
     check_name(relative)
     for attempt in range(1, READ_ATTEMPTS + 1):
         try:
-            return _read_once(root, relative)
+            if piece is None:
+                return _read_once(root, relative)
+            return _read_once(root, relative, int(piece["offset"]), int(piece["length"]))
         except FileNotFoundError as error:
             raise UnusableImage("missing", "the file is not there") from error
         except NotADirectoryError as error:
@@ -67,7 +89,7 @@ def read_file(root: Path, relative: str) -> bytes:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _read_once(root: Path, relative: str) -> bytes:
+def _read_once(root: Path, relative: str, offset: int = 0, length: int | None = None) -> bytes:
     real_root = os.path.realpath(root)
     # Links are resolved here and refused below: whoever swaps one in between gains nothing.
     real_path = os.path.realpath(os.path.join(real_root, relative), strict=True)  # noqa: PTH118
@@ -79,13 +101,19 @@ def _read_once(root: Path, relative: str) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnusableImage("not_regular", "not a regular file")
-        if status.st_size == 0:
+        size = status.st_size if length is None else length
+        if size == 0:
             raise UnusableImage("empty", "the file has no bytes")
-        # One byte more than expected notices growth; asking for more would reserve it.
-        content = file.read(min(status.st_size, MAX_FILE_BYTES) + 1)
+        if size > MAX_FILE_BYTES:
+            limit = f"at most {MAX_FILE_BYTES} are accepted"
+            raise UnusableImage("too_large", f"{size} bytes, {limit}")
+        file.seek(offset)
+        # One byte more than a whole file should have notices that it grew meanwhile.
+        content = file.read(size + 1 if length is None else size)
+    if length is not None and len(content) < length:
+        raise UnusableImage("truncated", f"{relative[:80]!a} ends inside the picture")
     if len(content) > MAX_FILE_BYTES:
-        limit = f"at most {MAX_FILE_BYTES} are accepted"
-        raise UnusableImage("too_large", f"{status.st_size} bytes, {limit}")
+        raise UnusableImage("too_large", f"over {MAX_FILE_BYTES} bytes")
     return content
 
 

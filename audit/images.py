@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from audit.image_files import UnusableImage, read_file
+from audit.image_files import UnusableImage, is_piece, read_file
 
 __all__ = ["InspectedImage", "UnusableImage", "derivative", "inspect", "media_type", "open_rgb"]
 
@@ -86,7 +86,9 @@ class InspectedImage:
 
 
 def inspect(root: Path, relative: str) -> InspectedImage:
-    """Read, decode and describe ``relative`` below ``root``, or raise ``UnusableImage``.
+    """Read, decode and describe the picture at ``relative``, or raise ``UnusableImage``.
+
+    ``relative`` is a path below ``root`` or, as ``read_file`` takes it, a piece of a file there.
 
     Notices: ext_mismatch (the suffix names another format), first_frame (a multi-picture file),
     exif_unreadable (orientation unknown, shown as stored), scaled_16_bit.
@@ -94,7 +96,7 @@ def inspect(root: Path, relative: str) -> InspectedImage:
     content = read_file(root, relative)
     picture, image_format, notices = _decode(content)
     suffix = PurePosixPath(relative).suffix.lower()
-    if suffix not in _SUFFIXES[image_format]:
+    if suffix not in _SUFFIXES[image_format] and not is_piece(relative):
         notices = ("ext_mismatch", *notices)
     digest = hashlib.sha256(content).hexdigest()
     return InspectedImage(digest, picture.width, picture.height, image_format, notices)

@@ -7,12 +7,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from audit.loaders.base import LoadedClass, Problem, ProblemList, refuse
 from audit.loaders.text_files import check_text_file
 from audit.wordnet import find_synsets, list_imagenet_classes
 
 MAX_NAME_CHARACTERS = 255
+MAX_UNNAMED_CLASSES = 50_000  # more than ImageNet-21k; beyond it a label is a mistake
 IMAGENET = "imagenet"
 
 # int() would also take "+7", " 7 ", "1_000" and digits of other scripts.
@@ -104,6 +106,35 @@ class LabelReader:
         code, message = self._explain(text)
         problems.add(row, "label", code, message)
         return None
+
+    def read_value(self, row: int, value: Any, problems: ProblemList) -> int | None:
+        """Return the class index that a value of any type, as JSON may give it, stands for."""
+        if isinstance(value, list):
+            message = "several labels; one is allowed"
+            problems.add(row, "label", "multilabel_unsupported", message)
+            return None
+        if isinstance(value, bool | float) or value is None or isinstance(value, dict):
+            message = f"{ascii(value)[:60]} is not a class index"
+            problems.add(row, "label", "label", message)
+            return None
+        label = self.read(row, str(value), problems)
+        if label is not None and self.classes is None and label >= MAX_UNNAMED_CLASSES:
+            message = f"label {label} needs a class list (--classes)"
+            problems.add(row, "label", "label_range", message)
+            return None
+        return label
+
+    def list_classes(self) -> tuple[LoadedClass, ...]:
+        """Return the given classes, or as many as the largest label needs, called by index."""
+        if self.classes is not None:
+            return tuple(self.classes)
+        return name_classes([str(index) for index in range(self.largest + 1)])
+
+    def notices(self) -> tuple[str, ...]:
+        """Return what looks odd about all labels together."""
+        if self.smallest == 1:
+            return ("no item has label 0: are the labels counted from 1?",)
+        return ()
 
     def refine(self, problems: Sequence[Problem]) -> Sequence[Problem]:
         """Return one clear reason instead of many where all labels are counted from one."""

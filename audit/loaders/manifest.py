@@ -23,7 +23,6 @@ from audit.loaders.rows import Row, parse_json_object, read_rows
 
 REQUIRED = ("key", "label")
 COLUMNS = ("key", "label", "image", "question", "choices", "subject")
-MAX_UNNAMED_CLASSES = 50_000  # more than ImageNet-21k; beyond it a label is a mistake
 
 
 @dataclass(slots=True)
@@ -68,10 +67,10 @@ def load_manifest(
     has_images = any(item.image for item in reading.items)
     return LoadedDataset(
         kind=reading.kind,
-        classes=_name_classes(reading),
+        classes=reading.labels.list_classes(),
         items=tuple(reading.items),
         root=(root or path.parent).resolve() if has_images else None,
-        notices=_notices(reading),
+        notices=reading.labels.notices() if not reading.has_own_classes else (),
     )
 
 
@@ -81,7 +80,7 @@ def _add_row(reading: _Reading, row: Row) -> None:
     key = row.fields["key"]
     is_new = reading.keys.check(row.number, key, reading.problems)
     choices = _read_choices(reading, row) if reading.kind == "multiple_choice" else ()
-    label = _read_label(reading, row)
+    label = reading.labels.read_value(row.number, row.fields["label"], reading.problems)
     texts = read_texts(row, ("image", "question", "subject"), reading.problems)
     if is_new and label is not None and choices is not None and texts is not None:
         reading.items.append(LoadedItem(key=key, label=label, choices=choices, **texts))
@@ -97,24 +96,6 @@ def _decide_kind(row: Row) -> Kind:
         message = "questions about pictures are not supported; give image or question"
         raise refuse("unknown_column", message, row=row.number, column="image")
     return "multiple_choice"
-
-
-def _read_label(reading: _Reading, row: Row) -> int | None:
-    value = row.fields["label"]
-    if isinstance(value, list):
-        message = "several labels; one is allowed"
-        reading.problems.add(row.number, "label", "multilabel_unsupported", message)
-        return None
-    if isinstance(value, bool | float) or value is None or isinstance(value, dict):
-        message = f"{ascii(value)[:60]} is not a class index"
-        reading.problems.add(row.number, "label", "label", message)
-        return None
-    label = reading.labels.read(row.number, str(value), reading.problems)
-    if label is not None and reading.labels.classes is None and label >= MAX_UNNAMED_CLASSES:
-        message = f"label {label} needs a class list (--classes)"
-        reading.problems.add(row.number, "label", "label_range", message)
-        return None
-    return label
 
 
 def _read_choices(reading: _Reading, row: Row) -> tuple[str, ...] | None:
@@ -152,15 +133,3 @@ def _expect_choices(reading: _Reading, n_choices: int, number: int) -> None:
     reading.n_choices = n_choices
     if classes is None:
         reading.labels = LabelReader(name_classes(ascii_uppercase[:n_choices]))
-
-
-def _name_classes(reading: _Reading) -> tuple[LoadedClass, ...]:
-    if reading.labels.classes is not None:
-        return tuple(reading.labels.classes)
-    return name_classes([str(index) for index in range(reading.labels.largest + 1)])
-
-
-def _notices(reading: _Reading) -> tuple[str, ...]:
-    if reading.labels.smallest == 1 and not reading.has_own_classes:
-        return ("no item has label 0: are the labels counted from 1?",)
-    return ()

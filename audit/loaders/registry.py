@@ -12,6 +12,7 @@ FORMATS = {  # paths, not functions: a format's own libraries load when it is us
     "imagenet": "audit.loaders.imagenet.load_imagenet",
     "imagefolder": "audit.loaders.imagefolder.load_imagefolder",
     "manifest": "audit.loaders.manifest.load_manifest",
+    "webdataset": "audit.loaders.webdataset.load_webdataset",
     "tasks": "audit.loaders.tasks.load_tasks",
 }
 
