@@ -120,7 +120,7 @@ class EndpointExpert:
         return BoundedPrediction(logits, is_bounded, problems)
 
     def _score(self, client: EndpointClient, question: Question) -> _Scores | InputProblem:
-        self._check_examples(question)
+        self._options.check_examples(question)
         if not 2 <= len(question.choices) <= MAX_CHOICES:
             return InputProblem("choice_count", f"{len(question.choices)} choices")
         options = self._options
@@ -135,14 +135,6 @@ class EndpointExpert:
         except RequestRefused as refusal:
             code = "too_long" if _TOO_LONG.search(str(refusal)) else "endpoint_refused"
             return InputProblem(code, str(refusal))
-
-    def _check_examples(self, question: Question) -> None:
-        if len(question.examples) < self._options.shots:
-            message = (
-                f"shots={self._options.shots}, but the data set keeps {len(question.examples)} "
-                f"examples of {question.subject or 'questions without a subject'!r}"
-            )
-            raise ExpertRefused("examples", message)
 
     def _score_letters(
         self, client: EndpointClient, prompt: str, answers: Sequence[str]

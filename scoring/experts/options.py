@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from scoring.experts.base import UnknownExpertError
+from scoring.experts.base import ExpertRefused, Question, UnknownExpertError
 from scoring.experts.prompts import DEFAULTS, SCORINGS, PromptTemplate, Scoring, find_prompt
 
 MAX_SHOTS = 100
@@ -25,6 +25,15 @@ class QuestionOptions:
     prompt: PromptTemplate
     shots: int
     precision: str = "float32"
+
+    def check_examples(self, question: Question) -> None:
+        """Refuse the expert where a subject has fewer examples than are to be shown."""
+        if len(question.examples) < self.shots:
+            message = (
+                f"shots={self.shots}, but the data set keeps {len(question.examples)} "
+                f"examples of {question.subject or 'questions without a subject'!r}"
+            )
+            raise ExpertRefused("examples", message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class QuestionTokenizer:
         """
         groups: dict[Any, list[int]] = {}
         for place, question in enumerate(questions):
-            self._check_examples(question)
+            self._options.check_examples(question)
             key = question.subject, question.examples[: self._options.shots]
             groups.setdefault(key, []).append(place)
         asked: list[list[AskedQuestion]] = []
@@ -116,14 +116,6 @@ class QuestionTokenizer:
             if group:
                 asked.append(group)
         return asked, problems
-
-    def _check_examples(self, question: Question) -> None:
-        if len(question.examples) < self._options.shots:
-            message = (
-                f"shots={self._options.shots}, but the data set keeps {len(question.examples)} "
-                f"examples of {question.subject or 'questions without a subject'!r}"
-            )
-            raise ExpertRefused("examples", message)
 
     def _encode_start(self, question: Question) -> list[int]:
         shown = question.examples[: self._options.shots]
