@@ -12,19 +12,19 @@ NAMES = {
     "ensemble": "both experts dispute",
     "confident_learning": "Confident Learning",
     "confident_learning_cleanlab": "Confident Learning, cleanlab's rule",
-    "smoothed_odds": "smoothed odds",
+    "balanced_odds": "balanced odds",
     "calibrated_margin": "calibrated margin",
     "self_confidence": "self-confidence",
 }
 
 
 # Rankings of every scored item rather than sets of flagged ones.
-RANKINGS = frozenset({"smoothed_odds", "self_confidence"})
+RANKINGS = frozenset({"balanced_odds", "self_confidence"})
 
 SCORES = {
     "confident_learning": "margin",
     "confident_learning_cleanlab": "margin",
-    "smoothed_odds": "log odds",
+    "balanced_odds": "sum of reciprocal ranks",
     "calibrated_margin": "margin",
     "self_confidence": "doubt",
 }

