@@ -9,11 +9,12 @@ from typing import Protocol
 from audit.loaders.base import LoadedDataset, refuse
 
 FORMATS = {  # paths, not functions: a format's own libraries load when it is used
-    "imagenet": "audit.loaders.imagenet.load_imagenet",
+    "hf": "audit.loaders.hf.load_hf",
     "imagefolder": "audit.loaders.imagefolder.load_imagefolder",
+    "imagenet": "audit.loaders.imagenet.load_imagenet",
     "manifest": "audit.loaders.manifest.load_manifest",
-    "webdataset": "audit.loaders.webdataset.load_webdataset",
     "tasks": "audit.loaders.tasks.load_tasks",
+    "webdataset": "audit.loaders.webdataset.load_webdataset",
 }
 
 
