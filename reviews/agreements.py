@@ -7,8 +7,20 @@ from typing import Any, Self
 
 import numpy as np
 
-from scoring.agreement import NO_VOTE, cohen_kappa, gwet_ac1, krippendorff_alpha, raw_agreement
+from scoring.agreement import (
+    NO_VOTE,
+    cohen_kappa,
+    count_votes,
+    dawid_skene,
+    gwet_ac1,
+    krippendorff_alpha,
+    raw_agreement,
+)
 from scoring.arrays import Ints
+
+MIN_ANNOTATORS = 3
+MAX_CELLS = 5_000_000
+POSTERIOR_ERROR = 0.5
 
 N_COMPARED = 12
 """Annotators compared in pairs, those with most votes first: hundreds would make 10,000s."""
@@ -90,4 +102,36 @@ def describe_agreement(votes: Votes) -> dict[str, Any]:
         "krippendorff_alpha": krippendorff_alpha(by_item),
         "gwet_ac1": gwet_ac1(by_item, 2),
         "pairwise_kappas": pairs,
+        "dawid_skene": _describe_dawid_skene(votes),
+    }
+
+
+def _describe_dawid_skene(votes: Votes) -> dict[str, Any] | None:
+    """Return what Dawid and Skene's model makes of who voted how, None where it can't tell.
+
+    It needs three annotators that are known, each with votes beside others'; a vote of a cell
+    nobody has seen counts half (``pseudo_count``), or three votes would make annotators perfect.
+    """
+    n_votes = np.bincount(votes.annotator, minlength=len(votes.annotators))
+    n_items = np.unique(votes.position).size
+    enough = votes.knows_annotators and n_votes.size >= MIN_ANNOTATORS
+    if not enough or n_votes.size * n_items > MAX_CELLS:
+        return None
+    everybody = np.arange(n_votes.size)
+    by_annotator = votes.by_annotator(everybody)
+    fitted = dawid_skene(by_annotator, 2, pseudo_count=0.5)
+    says_error = fitted.posterior[:, 1] > POSTERIOR_ERROR
+    counts = count_votes(by_annotator, 2)
+    return {
+        "errors": float(fitted.prior[1]),
+        "decided_otherwise": int((says_error != (counts[:, 1] > counts[:, 0])).sum()),
+        "annotators": [
+            {
+                "name": votes.annotators[number],
+                "votes": int(n_votes[number]),
+                "sensitivity": float(fitted.confusion[number, 1, 1]),
+                "specificity": float(fitted.confusion[number, 0, 0]),
+            }
+            for number in np.argsort(-n_votes, kind="stable")[:N_COMPARED].tolist()
+        ],
     }

@@ -26,6 +26,7 @@ from scoring.domain_estimates import (
     precision,
 )
 from scoring.intervals import IntervalMethod
+from scoring.trend import precision_trend
 
 Document: TypeAlias = dict[str, Any]
 
@@ -54,6 +55,7 @@ class Evidence:
     worst: tuple[JudgedSample, JudgedSample] | None
     intervals: IntervalMethod = "wilson"
     judge: JudgeWord | None = None
+    precision_target: float = PRECISION_TARGET
 
 
 def curves(
@@ -62,9 +64,12 @@ def curves(
     policy: str,
     methods: Sequence[str] | None = None,
     intervals: IntervalMethod = "wilson",
+    target: float = PRECISION_TARGET,
 ) -> Document:
     """Return the report of the contract: points per method, overlap of each pair, agreement."""
-    evidence = replace(gather_evidence(audit, truth, policy), intervals=intervals)
+    evidence = replace(
+        gather_evidence(audit, truth, policy), intervals=intervals, precision_target=target
+    )
     chosen = choose_methods(audit, evidence.population, methods)
     sample, known = evidence.sample, evidence.truth
     return {
@@ -171,10 +176,18 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
             for number in range(1, audit.n_bins + 1)
         ],
         "largest_k": {
-            "precision": PRECISION_TARGET,
-            "k": largest_k(evidence.sample, bins, audit.n_bins, PRECISION_TARGET),
+            "precision": evidence.precision_target,
+            "k": largest_k(evidence.sample, bins, audit.n_bins, evidence.precision_target),
         },
+        "trend": _describe_trend(evidence, audit.n_bins),
     }
+
+
+def _describe_trend(evidence: Evidence, n_bins: int) -> Document:
+    """Return how precision changes from bin to bin, and whether that could be chance."""
+    members = [evidence.population.bin_rank == number for number in range(1, n_bins + 1)]
+    trend = precision_trend(evidence.sample, members)
+    return {"slope": write_interval(trend.slope), "p_value": trend.p_value}
 
 
 def _describe_points(evidence: Evidence, name: str, sets: dict[int, Mask]) -> list[Document]:

@@ -40,6 +40,30 @@ def test_of_many_annotators_those_with_most_votes_are_compared():
     assert min(pair["a"] for pair in pairs) == "rater 08"
 
 
+def test_dawid_and_skene_tell_a_careless_annotator_from_careful_ones():
+    rng = np.random.default_rng(0)
+    truth = rng.random(400) < 0.3
+    said = []
+    for name, accuracy in (("ann", 0.95), ("bob", 0.95), ("cy", 0.95), ("dora", 0.55)):
+        right = rng.random(400) < accuracy
+        votes = np.where(right, truth, ~truth)
+        said += [(item, name, bool(vote)) for item, vote in enumerate(votes)]
+    model = describe_agreement(Votes.of(said))["dawid_skene"]
+    assert model["errors"] == pytest.approx(0.3, abs=0.04)
+    by_name = {each["name"]: each for each in model["annotators"]}
+    assert by_name["dora"]["sensitivity"] < 0.7
+    assert min(by_name[name]["specificity"] for name in ("ann", "bob", "cy")) > 0.9
+    assert 0 < model["decided_otherwise"] < 60
+
+
+def test_dawid_and_skene_say_nothing_of_two_annotators_or_of_unknown_ones():
+    said = [(item, name, item < 3) for item in range(9) for name in "abc"]
+    assert describe_agreement(Votes.of(said))["dawid_skene"] is not None
+    assert describe_agreement(Votes.of(said[:2]))["dawid_skene"] is None
+    unknown = Votes.of(said, knows_annotators=False)
+    assert describe_agreement(unknown)["dawid_skene"] is None
+
+
 @given(st.integers(0, 2**32))
 def test_the_coefficients_are_those_of_the_whole_matrix(seed):
     rng = np.random.default_rng(seed)

@@ -150,6 +150,7 @@ def test_a_tie_between_two_people_is_unsure():
         "krippendorff_alpha": pytest.approx(0.0),
         "gwet_ac1": pytest.approx(0.2),
         "pairwise_kappas": [{"items": 2, "kappa": pytest.approx(0.0)}],
+        "dawid_skene": None,
     }
 
 

@@ -10,9 +10,11 @@ from audit.management.base import AuditCommand, find_audit
 from audit.methods import name_method
 from audit.templatetags.figures import fraction, interval
 from reviews.models import Policy
-from reviews.reports import UnknownMethodError, curves
+from reviews.plans import PlanRefusedError, plan_review
+from reviews.reports import PRECISION_TARGET, UnknownMethodError, curves
 from reviews.truths import JUDGMENTS, UnknownTruthError
 from scoring.intervals import IntervalMethod
+from scoring.planner import Goal
 
 
 class Command(AuditCommand):
@@ -34,6 +36,14 @@ class Command(AuditCommand):
             default="wilson",
             help="How a precision's limits are made; korn_graubard errs on the wide side.",
         )
+        parser.add_argument(
+            "--target", type=float, default=PRECISION_TARGET, help="Precision that k shall keep."
+        )
+        parser.add_argument(
+            "--plan", type=float, metavar="WIDTH", help="How many more verdicts this width takes."
+        )
+        parser.add_argument("--plan-for", choices=get_args(Goal), default="precision")
+        parser.add_argument("--plan-k", type=int, metavar="K", help="Of the top K bins; all.")
 
     def handle(self, **options: Any) -> None:
         audit = find_audit(options["audit"])
@@ -46,8 +56,18 @@ class Command(AuditCommand):
                 options["policy"],
                 options["methods"],
                 options["intervals"],
+                options["target"],
             )
-        except (UnknownTruthError, UnknownMethodError) as error:
+            if options["plan"] is not None:
+                document["plan"] = plan_review(
+                    audit,
+                    options["truth"],
+                    options["policy"],
+                    options["plan"],
+                    options["plan_for"],
+                    options["plan_k"],
+                )
+        except (UnknownTruthError, UnknownMethodError, PlanRefusedError) as error:
             raise CommandError(str(error)) from error
         self.emit(options, document, write_report(document))
 
@@ -70,6 +90,8 @@ def write_report(document: dict[str, Any]) -> str:
         lines.append(f"\n{name_method(method)}")
         lines.append("   set  flagged  judged  errors  precision            detection rate")
         lines += [_write_point(point) for point in described["points"]]
+        if "trend" in described:
+            lines += _write_choice_of_k(described)
     for pair in document["overlap"]:
         lines.append(f"\nA {name_method(pair['a'])}, B {name_method(pair['b'])}")
         lines += [
@@ -78,7 +100,36 @@ def write_report(document: dict[str, Any]) -> str:
             for cell, row in pair["cells"].items()
         ]
         lines.append(f"  precision of A - B: {_write_rate(pair['difference'])}")
+    if "plan" in document:
+        lines += _write_plan(document["plan"])
     return "\n".join(lines)
+
+
+def _write_choice_of_k(described: dict[str, Any]) -> list[str]:
+    """Return the largest k that keeps the precision asked for, and whether precision falls."""
+    largest, trend = described["largest_k"], described["trend"]
+    lines = [f"  largest k for precision {largest['precision']:.2f}: {largest['k'] or 'none'}"]
+    if trend["p_value"] is not None:
+        lines.append(
+            f"  precision per bin: {_write_rate(trend['slope'])}, "
+            f"p = {trend['p_value']:.2g} against not falling"
+        )
+    return lines
+
+
+def _write_plan(plan: dict[str, Any]) -> list[str]:
+    """Return how many more verdicts are needed, and the strata that need some."""
+    rate = plan["goal"].replace("_", " ")
+    head = (
+        f"\n{plan['n_more']:,} more verdicts make the {rate} of the top {plan['k']} bins known "
+        f"to {plan['width']}: now {_write_rate(plan['now'])}, then {_write_rate(plan['expected'])}"
+    )
+    rows = [
+        f"  {row['more']:>6}  {row['stratum']} ({row['judged']} of {row['items']:,} judged)"
+        for row in plan["strata"]
+        if row["more"]
+    ]
+    return [head, *rows]
 
 
 def _write_point(point: dict[str, Any]) -> str:
