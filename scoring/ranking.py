@@ -115,7 +115,8 @@ def _class_trust(scored: Sequence[ScoredItems], given: Ints, valid: Mask, n_clas
     total = np.bincount(given[valid], weights=on_given, minlength=n_classes)
     count = np.bincount(given[valid], minlength=n_classes)
     trust = (total + PRIOR_ITEMS * on_given.mean()) / (count + PRIOR_ITEMS)
-    return np.maximum(trust, _LEAST)
+    above_zero: Floats = np.maximum(trust, _LEAST)
+    return above_zero
 
 
 def _score_chunk(
