@@ -1,37 +1,34 @@
 """Bring a causal language model and its tokenizer into memory: offline, checked, without code.
 
 Everything that transformers could be talked into by a file was looked for before (see
-``model_folder`` and ``gguf_file``); here the loaded model is checked for gaps.
+``model_folder`` and ``gguf_file``), and a loaded model is checked (see ``transformers_weights``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scoring.experts.base import ExpertRefused
 from scoring.experts.model_folder import check_model_folder
+from scoring.experts.transformers_weights import (
+    LOAD_ERRORS,
+    hash_weights,
+    load_whole,
+    refuse_load,
+    stay_offline,
+)
 
 if TYPE_CHECKING:
     import torch
 
-MAX_LISTED_KEYS = 20
 TOKENIZER_SECONDS = 20
-FETCHED = "fetched.json"
-"""What ``fetch_expert`` wrote beside the files it brought: where from, and their hashes."""
 
-# What transformers raises at files it can't use; a bug of its own is let through as what it is.
-_LOAD_ERRORS = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError,
-    NotImplementedError, IndexError, AssertionError, ZeroDivisionError, OverflowError, MemoryError,
-)  # fmt: skip
 _PROBE = """
 import sys
 from tokenizers import Tokenizer
@@ -54,7 +51,7 @@ class LoadedLanguageModel:
 
 def load_language_model(path: Path, dtype: torch.dtype) -> LoadedLanguageModel:
     """Return the model in ``path`` (a checked folder, or a GGUF file), finite and complete."""
-    os.environ["HF_HUB_OFFLINE"] = "1"  # nothing below needs it; nothing below may go out either
+    stay_offline()
     if path.is_file():
         return _load(path.parent, dtype, (path,), gguf_file=path.name)
     folder = check_model_folder(path)
@@ -66,37 +63,22 @@ def _load(
     folder: Path, dtype: torch.dtype, weights: tuple[Path, ...], *, gguf_file: str | None = None
 ) -> LoadedLanguageModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    hashes = {file.name: hash_file(file) for file in weights}
-    _compare_with_fetched(folder, hashes)
-    logging.disable_progress_bar()
-    source: dict[str, Any] = {"gguf_file": gguf_file, "local_files_only": True}
+    sha256 = hash_weights(folder, weights)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **source)
-    except _LOAD_ERRORS as error:
-        raise _refuse("tokenizer", folder, error) from error
-    try:
-        model, gaps = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=gguf_file is None or None,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **source,
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, gguf_file=gguf_file, local_files_only=True, trust_remote_code=False
         )
-    except _LOAD_ERRORS as error:
-        raise _refuse("architecture", folder, error) from error
-    _check_gaps(folder, gaps)
-    _check_finite(folder, model)
-    return LoadedLanguageModel(
-        model.eval(),
-        tokenizer,
-        hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode()).hexdigest()
-        if len(hashes) > 1
-        else next(iter(hashes.values())),
-        _hash_tokenizer(tokenizer),
+    except LOAD_ERRORS as error:
+        raise refuse_load("tokenizer", folder, error) from error
+    model = load_whole(
+        AutoModelForCausalLM,
+        folder,
+        dtype=dtype,
+        gguf_file=gguf_file,
+        use_safetensors=gguf_file is None or None,
     )
+    return LoadedLanguageModel(model, tokenizer, sha256, _hash_tokenizer(tokenizer))
 
 
 def probe_tokenizer(path: Path) -> None:
@@ -122,55 +104,8 @@ def probe_tokenizer(path: Path) -> None:
         raise ExpertRefused("tokenizer", message) from error
 
 
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _compare_with_fetched(folder: Path, hashes: Mapping[str, str]) -> None:
-    record = folder / FETCHED
-    if not record.is_file():
-        return
-    expected = json.loads(record.read_text(encoding="utf-8"))["files"]
-    for name, sha256 in hashes.items():
-        if expected.get(name) != sha256:
-            message = f"{folder / name} is not what was fetched: its sha256 is {sha256}"
-            raise ExpertRefused("checksum", message)
-
-
-def _check_gaps(folder: Path, gaps: Mapping[str, Any]) -> None:
-    problems = [
-        f"{what} {key}"
-        for what in ("missing", "unexpected", "mismatched")
-        for key in _names(gaps.get(f"{what}_keys", ()))
-    ]
-    if problems:
-        shown = "; ".join(problems[:MAX_LISTED_KEYS])
-        more = len(problems) - MAX_LISTED_KEYS
-        tail = f"; and {more} more" if more > 0 else ""
-        raise ExpertRefused("strict_load", f"{folder} does not fit the model: {shown}{tail}")
-
-
-def _names(keys: Iterable[Any]) -> list[str]:
-    return sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
-
-
-def _check_finite(folder: Path, model: torch.nn.Module) -> None:
-    import torch
-
-    for name, tensor in model.named_parameters():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ExpertRefused("bad_weights", f"{folder}: {name} holds NaN or infinity")
-
-
 def _hash_tokenizer(tokenizer: Any) -> str:
     """Return a hash of what the tokenizer does, the same from a folder and from a GGUF file."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     text = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab())
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _refuse(code: str, folder: Path, error: Exception) -> ExpertRefused:
-    reason = " ".join(str(error).split())[:500] or type(error).__name__
-    return ExpertRefused(code, f"transformers can't load {folder}: {reason}")

@@ -25,7 +25,10 @@ BACKENDS: Mapping[str, Mapping[Kind, str]] = {
     "endpoint": {"multiple_choice": "scoring.experts.endpoint_expert.EndpointExpert"},
     "stub": {"image": _STUB, "multiple_choice": _STUB},
     "timm": {"image": "scoring.experts.timm_expert.TimmExpert"},
-    "transformers": {"multiple_choice": "scoring.experts.causal_lm_expert.CausalLMExpert"},
+    "transformers": {
+        "image": "scoring.experts.transformers_image_expert.TransformersImageExpert",
+        "multiple_choice": "scoring.experts.causal_lm_expert.CausalLMExpert",
+    },
 }
 
 _PARSERS = {"stub": parse_stub, "timm": parse_timm, "transformers": parse_transformers}

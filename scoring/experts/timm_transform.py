@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MODES = {1: "L", 3: "RGB"}
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "hamming", "box")
 _CROP_MODES = ("center", "squash", "border")
-_MAX_SIDE = 2048
+MAX_SIDE = 2048
 
 # 1 x 5000 pixels would be enlarged to 327 million when the short side grows to 256.
 MAX_ASPECT = 16
@@ -66,7 +66,7 @@ class TransformConfig:
             return False
         channels, *sides = self.input_size
         return (
-            all(1 <= side <= _MAX_SIDE for side in sides)
+            all(1 <= side <= MAX_SIDE for side in sides)
             and len(self.mean) == len(self.std) == channels
             and all(deviation > 0 for deviation in self.std)
             and 0.1 <= self.crop_pct <= 1.5
@@ -118,7 +118,7 @@ class Transform:
         if image.mode != self._mode:
             image = image.convert(self._mode)
         if self.config.crop_mode != "squash":
-            image = _cut_long_strip(image)
+            image = cut_long_strip(image)
         return self._resize(image)
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -153,7 +153,8 @@ def _resize_with_torch(transform: Any) -> Callable[[Image.Image], torch.Tensor] 
     return steps
 
 
-def _cut_long_strip(image: Image.Image) -> Image.Image:
+def cut_long_strip(image: Image.Image) -> Image.Image:
+    """Return the middle of a picture that is many times longer than wide, others as they are."""
     width, height = image.size
     limit = MAX_ASPECT * min(width, height)
     if max(width, height) <= limit:
