@@ -1,11 +1,14 @@
 """Sample logs of lm-evaluation-harness: the log likelihood of every choice, one document a line.
 
-The harness writes them with `--log_samples`; they are read here without it.
+The harness writes them with `--log_samples`, one file a task; they are read here without it. A
+group of tasks such as MMLU is a folder of them, one per subject.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
@@ -14,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.loaders.base import ProblemList, refuse
+from audit.loaders.base import ImportRefused, Problem, ProblemList, refuse
 from audit.loaders.rows import parse_json_object
 from audit.loaders.text_files import check_text_file
 from scoring.experts.base import ABSENT
+
+_LOG_NAME = re.compile(r"samples_(.+)_\d{4}-\d\d-\d\dT[0-9.-]+\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,61 @@ def read_sample_log(path: Path, n_items: int, n_classes: int) -> SampleLog:
         np.array([int(target) for target in targets], dtype=np.int64) if named else None,
         tuple(notices),
     )
+
+
+def read_sample_logs(folder: Path, subjects: Sequence[str], n_classes: int) -> SampleLog:
+    """Return the log likelihoods of items by their ``subjects`` (n_items,), one log each.
+
+    A log belongs to the subject that its task's name is or ends with (``mmlu_anatomy``), and its
+    documents are the subject's items, in order.
+    """
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for place, subject in enumerate(subjects):
+        places[subject].append(place)
+    values = np.full((len(subjects), n_classes), np.nan)
+    targets = np.full(len(subjects), -1, dtype=np.int64)
+    notices, is_named = [], True
+    for subject, path in _logs_of(folder, sorted(places)).items():
+        try:
+            log = read_sample_log(path, len(places[subject]), n_classes)
+        except ImportRefused as refusal:
+            raise ImportRefused([_in_file(path, each) for each in refusal.problems]) from refusal
+        values[places[subject]] = log.values
+        notices += [f"{path.name}: {notice}" for notice in log.notices]
+        is_named = is_named and log.targets is not None
+        targets[places[subject]] = -1 if log.targets is None else log.targets
+    return SampleLog(values, targets if is_named else None, tuple(notices))
+
+
+def _logs_of(folder: Path, subjects: Sequence[str]) -> dict[str, Path]:
+    """Return each subject's log; refuses subjects without one, or with several."""
+    tasks = {
+        _simple(name.group(1)): path
+        for path in sorted(folder.rglob("*.jsonl"))
+        if (name := _LOG_NAME.fullmatch(path.name))
+    }
+    problems = ProblemList()
+    logs: dict[str, Path] = {}
+    for subject in subjects:
+        wanted = _simple(subject)
+        found = [task for task in tasks if task == wanted or task.endswith(f"_{wanted}")]
+        # "biology" also ends "college_biology": the shortest task that fits is the subject's own.
+        shortest = [task for task in found if len(task) == min(map(len, found))]
+        if len(shortest) != 1:
+            told = ", ".join(tasks[task].name for task in shortest) or "none"
+            problems.add(None, "subject", "missing_log", f"logs of {subject!r}: {told[:200]}")
+            continue
+        logs[subject] = tasks[shortest[0]]
+    problems.raise_if_any()
+    return logs
+
+
+def _simple(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def _in_file(path: Path, problem: Problem) -> Problem:
+    return Problem(problem.row, problem.column, problem.code, f"{path.name}: {problem.message}")
 
 
 def first_filter(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

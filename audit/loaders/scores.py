@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.loaders.base import ProblemList, refuse
-from audit.loaders.lm_eval_logs import read_sample_log
+from audit.loaders.lm_eval_logs import read_sample_log, read_sample_logs
 from audit.loaders.numpy_files import (
     list_npz,
     open_npy,
@@ -97,23 +97,28 @@ class LoadedScores:
 
 
 def read_scores(
-    path: Path, kind: str, n_items: int, n_classes: int, keys: Sequence[str]
+    path: Path,
+    kind: str,
+    n_items: int,
+    n_classes: int,
+    keys: Sequence[str],
+    subjects: Sequence[str] = (),
 ) -> LoadedScores:
-    """Return the checked scores in ``path``: npy, npz, csv, parquet, or a log in jsonl.
+    """Return the checked scores in ``path``: npy, npz, csv, parquet, or logs in jsonl.
 
     In an npz the array is called ``logits``, ``probabilities`` or ``log_probabilities`` after its
     ``kind``, or there are ``classes`` and ``probabilities`` (both (n_items, k)) for ``top-k``; an
     optional ``keys`` says which item each row is, otherwise rows are in item order. Tables have a
-    column ``key``. ``keys`` are the data set's, in item order. Raises ``ImportRefused``; rows of
-    arrays count from 0.
+    column ``key``. A folder holds one log per subject. ``keys`` and ``subjects`` are the data
+    set's, in item order. Raises ``ImportRefused``; rows of arrays count from 0.
     """
     if kind not in KINDS:
         raise refuse("kind", f"{kind!r} is not a kind of scores; known: {', '.join(KINDS)}")
     declared: ScoreKind = kind
     if declared == "top-k":
         return _read_top_k(path, n_items, n_classes, keys)
-    if path.suffix.lower() in {".jsonl", ".json"}:
-        return _read_log(path, declared, n_items, n_classes)
+    if path.suffix.lower() in {".jsonl", ".json"} or path.is_dir():
+        return _read_log(path, declared, n_classes, subjects or [""] * n_items)
     if path.suffix.lower() in {".csv", ".parquet"}:
         table = read_score_table(path, n_items, n_classes)
         joined = match_keys(table.keys, keys)
@@ -152,11 +157,15 @@ def _read_top_k(path: Path, n_items: int, n_classes: int, keys: Sequence[str]) -
     return LoadedScores(listed.probabilities, "top-k", order, notices, listed)
 
 
-def _read_log(path: Path, kind: ScoreKind, n_items: int, n_classes: int) -> LoadedScores:
+def _read_log(path: Path, kind: ScoreKind, n_classes: int, subjects: Sequence[str]) -> LoadedScores:
     if kind != "logits":
         message = f"a sample log holds log likelihoods of choices: --kind logits, not {kind}"
         raise refuse("kind", message)
-    log = read_sample_log(path, n_items, n_classes)
+    log = (
+        read_sample_logs(path, subjects, n_classes)
+        if path.is_dir()
+        else read_sample_log(path, len(subjects), n_classes)
+    )
     notices = (*log.notices, *_check_values(log.values, "logits"))
     return LoadedScores(log.values, "logits", None, notices, targets=log.targets)
 

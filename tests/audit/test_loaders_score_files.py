@@ -247,6 +247,42 @@ def test_a_sample_log_gives_the_log_likelihood_of_every_choice(tmp_path):
     assert scores.notices == ()
 
 
+def write_subject_log(folder: Path, task: str, likelihoods) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"samples_{task}_2026-11-25T23-18-02.723177.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in sample_lines(likelihoods)))
+    return path
+
+
+SUBJECTS = ["Biology", "college_biology", "Biology", "law"] * 2
+
+
+def test_a_folder_of_logs_is_a_group_of_tasks_joined_by_subject(tmp_path):
+    likelihoods = some_logits() - 20
+    for task, subject in (
+        ("mmlu_biology", "Biology"),
+        ("mmlu_college_biology", "college_biology"),
+        ("mmlu_law", "law"),
+    ):
+        places = [place for place, each in enumerate(SUBJECTS) if each == subject]
+        write_subject_log(tmp_path / "model", task, likelihoods[places])
+    loaded = read_scores(tmp_path, "logits", N_ITEMS, N_CLASSES, KEYS, SUBJECTS)
+    np.testing.assert_allclose(rows_of(loaded), likelihoods, rtol=1e-6)
+
+
+def test_subjects_need_one_log_each_and_problems_name_the_file(tmp_path):
+    folder = tmp_path / "model"
+    write_subject_log(folder, "mmlu_biology", some_logits()[:3])
+    with pytest.raises(ImportRefused) as refusal:
+        read_scores(folder, "logits", N_ITEMS, N_CLASSES, KEYS, SUBJECTS)
+    # Of college_biology the log of biology tells nothing, and law has none at all.
+    assert [problem.code for problem in refusal.value.problems] == ["missing_log"] * 2
+    write_subject_log(folder, "mmlu_college_biology", some_logits()[:2])
+    write_subject_log(folder, "mmlu_law", some_logits()[:2])
+    with pytest.raises(ImportRefused, match=r"samples_mmlu_biology_.*: no document 3"):
+        read_scores(folder, "logits", N_ITEMS, N_CLASSES, KEYS, SUBJECTS)
+
+
 def test_older_logs_with_plain_numbers_or_raw_responses_only_are_read(tmp_path):
     likelihoods = some_logits() - 20
     lines = sample_lines(likelihoods, targets=["A"] * N_ITEMS)

@@ -70,7 +70,8 @@ def import_logits(
 ) -> tuple[ScoreSet, list[str]]:
     """Store scores of every class; return them and what there is to say about the file."""
     check_has_classes(dataset)
-    loaded = read_scores(path, kind, dataset.n_items, dataset.n_classes, keys_of(dataset))
+    subjects = list(dataset.items.order_by("position").values_list("subject", flat=True))
+    loaded = read_scores(path, kind, dataset.n_items, dataset.n_classes, keys_of(dataset), subjects)
     notices = [*loaded.notices, *compare_targets(dataset, loaded)]
     score_set = store_scores(
         dataset,
