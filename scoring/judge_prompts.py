@@ -45,16 +45,23 @@ class JudgePrompt:
 
     def fill(self, question: str, choices: Sequence[str], given_label: int) -> str:
         """Return the prompt for one question."""
-        letters = ascii_uppercase[: len(choices)]
-        listed = [f"{letter}. {each}" for letter, each in zip(letters, choices, strict=True)]
-        parts = {
-            "letters": f"{', '.join(letters[:-1])} or {letters[-1]}",
-            "key": listed[given_label],
-            "options": "\n".join(listed),
-            "question": question,
-        }
-        # In one pass, so that a question that looks like a placeholder stays as it is.
-        return _PLACEHOLDER.sub(lambda match: parts[match[1]], self.text)
+        return fill_prompt(self.text, question, choices, given_label)
+
+
+def fill_prompt(
+    text: str, question: str, choices: Sequence[str], given_label: int | None = None
+) -> str:
+    """Return ``text`` with its placeholders filled: question, options, their letters, the key."""
+    letters = ascii_uppercase[: len(choices)]
+    listed = [f"{letter}. {each}" for letter, each in zip(letters, choices, strict=True)]
+    parts = {
+        "letters": f"{', '.join(letters[:-1])} or {letters[-1:]}",
+        "key": "" if given_label is None else listed[given_label],
+        "options": "\n".join(listed),
+        "question": question,
+    }
+    # In one pass, so that a question that looks like a placeholder stays as it is.
+    return _PLACEHOLDER.sub(lambda match: parts[match[1]], text)
 
 
 def _read_choice(text: str, choices: Sequence[str]) -> JudgeReply:

@@ -74,13 +74,16 @@ class TinyModel:
             self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         )
 
-    def log_probabilities(self, ids: Sequence[int]) -> Any:
-        """Return log-probabilities of the next token after each one, a tensor (n, vocabulary)."""
+    def logits(self, ids: Sequence[int]) -> Any:
+        """Return the logits of the next token after each one, a tensor (n, vocabulary)."""
         import torch
 
         with self._lock, torch.inference_mode():
-            logits = self._model(torch.tensor([list(ids)])).logits[0].float()
-            return torch.log_softmax(logits, dim=-1)
+            return self._model(torch.tensor([list(ids)])).logits[0].float()
+
+    def log_probabilities(self, ids: Sequence[int]) -> Any:
+        """Return log-probabilities of the next token after each one, a tensor (n, vocabulary)."""
+        return self.logits(ids).log_softmax(-1)
 
 
 @dataclass

@@ -9,9 +9,10 @@ run: whether one is right is read from the line.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from audit.loaders.base import ProblemList, refuse
 from audit.loaders.lm_eval_logs import first_filter
+from audit.loaders.rows import read_rows
 from audit.loaders.text_files import check_text_file
 from scoring.sequence_scores import sequence_scores
 from scoring.verifiers import verify_number, verify_option
@@ -29,6 +31,7 @@ VERIFIERS: tuple[Verifier, ...] = get_args(Verifier)
 SCORES = {"token_logits": "mean_logit", "token_logprobs": "mean_log_probability"}
 _ANSWERS = ("answer", "generation", "text")
 _REFERENCES = ("reference", "target")
+REFERENCE_COLUMNS = ("key", "reference")
 _VERDICTS = ("correct", "exact_match", "pass@1", "pass_at_1", "acc")
 
 
@@ -58,6 +61,7 @@ class LoadedGenerations:
 @dataclass(slots=True)
 class _Reading:
     verifier: Verifier
+    references: Mapping[str, str]
     items: dict[str, Asked]
     by_position: Sequence[str]
     problems: ProblemList = field(default_factory=ProblemList)
@@ -68,12 +72,31 @@ class _Reading:
     n_contradicted: int = 0
 
 
-def read_generations(path: Path, items: Sequence[Asked], verifier: str) -> LoadedGenerations:
+def read_references(path: Path) -> dict[str, str]:
+    """Return the right answers in a CSV or JSONL file, ``key`` and ``reference``, by key."""
+    problems = ProblemList()
+    references: dict[str, str] = {}
+    for row in read_rows(path, REFERENCE_COLUMNS, REFERENCE_COLUMNS, problems):
+        key, reference = str(row.fields["key"]), str(row.fields["reference"])
+        if key in references:
+            problems.add(row.number, "key", "dup_id", f"{key[:60]!a} is there twice")
+        references[key] = reference
+    problems.raise_if_any()
+    return references
+
+
+def read_generations(
+    path: Path,
+    items: Sequence[Asked],
+    verifier: str,
+    references: Mapping[str, str] = MappingProxyType({}),
+) -> LoadedGenerations:
     """Return every item's score and outcome; each item must have one line.
 
     ``verifier``: ``number`` compares the number that the answer ends up with with the reference's,
     ``option`` the choice that it names with the given label, ``imported`` takes the line's verdict.
-    Raises ``ImportRefused``; rows count from 1.
+    ``references`` are right answers by key, for lines that bring none. Raises ``ImportRefused``;
+    rows count from 1.
     """
     check_text_file(path)
     known = next((each for each in VERIFIERS if each == verifier), None)
@@ -81,7 +104,9 @@ def read_generations(path: Path, items: Sequence[Asked], verifier: str) -> Loade
         raise refuse("verifier", f"{verifier!r} is not one of: {', '.join(VERIFIERS)}")
     if known == "option" and not all(item.choices for item in items):
         raise refuse("verifier", "--verifier option needs a data set of multiple-choice questions")
-    reading = _Reading(known, {item.key: item for item in items}, [item.key for item in items])
+    reading = _Reading(
+        known, references, {item.key: item for item in items}, [item.key for item in items]
+    )
     for number, line in first_filter(path):
         _add_line(reading, number, line)
     for key in reading.by_position:
@@ -183,7 +208,7 @@ def _verify(reading: _Reading, number: int, line: dict[str, Any], item: Asked) -
         reading.problems.add(number, "answer", "missing_answer", message)
         return None
     try:
-        is_right = _compare(reading.verifier, answer, line, item)
+        is_right = _compare(reading, answer, line, item)
     except ValueError as error:
         reading.problems.add(number, "reference", "reference", str(error))
         return None
@@ -191,12 +216,14 @@ def _verify(reading: _Reading, number: int, line: dict[str, Any], item: Asked) -
     return is_right
 
 
-def _compare(verifier: Verifier, answer: str, line: dict[str, Any], item: Asked) -> bool:
-    if verifier == "option":
+def _compare(reading: _Reading, answer: str, line: dict[str, Any], item: Asked) -> bool:
+    if reading.verifier == "option":
         if item.given_label is None:
             raise ValueError("the item has no given label to compare with")
         return verify_option(answer, item.choices, item.given_label)
-    reference = next((line[name] for name in _REFERENCES if name in line), "")
+    reference = next((line[name] for name in _REFERENCES if name in line), None)
+    if reference is None:
+        reference = reading.references.get(item.key, "")
     return verify_number(answer, str(reference))
 
 

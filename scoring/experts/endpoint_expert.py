@@ -25,6 +25,7 @@ from scoring.experts.endpoint_client import EndpointClient, RequestRefused
 from scoring.experts.endpoint_protocol import (
     FirstToken,
     may_hold_control_token,
+    name_refusal,
     read_echo,
     read_first_token,
 )
@@ -34,10 +35,6 @@ from scoring.experts.prompts import MAX_CHOICES
 
 EXAMPLE = Question("What is the capital of France?", ("Rome", "Paris", "Oslo", "Bern"))
 """Asked once, to see what the server tells before all questions are asked."""
-
-_TOO_LONG = re.compile(
-    r"context.?(length|window|size)|maximum.{0,20}tokens|too (long|many tokens)", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +130,7 @@ class EndpointExpert:
                 return _score_texts(client, prompt, answers)
             return self._score_letters(client, prompt, answers)
         except RequestRefused as refusal:
-            code = "too_long" if _TOO_LONG.search(str(refusal)) else "endpoint_refused"
-            return InputProblem(code, str(refusal))
+            return InputProblem(name_refusal(refusal), str(refusal))
 
     def _score_letters(
         self, client: EndpointClient, prompt: str, answers: Sequence[str]

@@ -13,6 +13,9 @@ from scoring.experts.endpoint_client import Document, EndpointClient, RequestRef
 COMPLETIONS = "/completions"
 CHAT = "/chat/completions"
 
+_TOO_LONG = re.compile(
+    r"context.?(length|window|size)|maximum.{0,20}tokens|too (long|many tokens)", re.IGNORECASE
+)
 _CONTROL = re.compile(r"<\|[^|>]*\|>|\[/?INST\]|</?s>|<(start|end)_of_\w+>")
 
 
@@ -50,6 +53,11 @@ class Reply:
 def may_hold_control_token(text: str) -> bool:
     """Return whether a server might read a part of ``text`` as a role or an end, not as text."""
     return _CONTROL.search(text) is not None
+
+
+def name_refusal(refusal: RequestRefused) -> str:
+    """Return the code of the reason why an item has no answer."""
+    return "too_long" if _TOO_LONG.search(str(refusal)) else "endpoint_refused"
 
 
 def user_message(text: str) -> list[dict[str, str]]:
@@ -99,6 +107,28 @@ def read_echo(client: EndpointClient, text: str) -> Echo:
     return Echo(tuple(map(str, tokens[:n_prompt])), tuple(values[:n_prompt]))
 
 
+def read_continuation(
+    client: EndpointClient, prompt: str, max_tokens: int
+) -> tuple[str, tuple[float, ...]]:
+    """Return what the model writes after ``prompt`` and its tokens' log-probabilities."""
+    asked = {"temperature": 0, client.endpoint.reply_limit: max_tokens}
+    if client.endpoint.form == "chat":
+        told = {"messages": user_message(prompt), "logprobs": True}
+        choice = _first_choice(client.post(CHAT, {**asked, **told}))
+        message = choice.get("message")
+        text = message.get("content") if isinstance(message, dict) else None
+    else:
+        told = {"prompt": prompt, "logprobs": 1}
+        choice = _first_choice(client.post(COMPLETIONS, {**asked, **told}))
+        text = choice.get("text")
+    values = _token_values(choice.get("logprobs"))
+    if text and not values:
+        name, form = client.endpoint.name, client.endpoint.form
+        message = f"endpoint {name} returns no log-probabilities in its {form} form"
+        raise ExpertRefused("log_probabilities", message)
+    return text or "", values
+
+
 def ask_chat(client: EndpointClient, prompt: str, max_tokens: int) -> Reply:
     """Return the reply to ``prompt`` at temperature 0."""
     asked = {
@@ -143,6 +173,20 @@ def _top_tokens(told: Any) -> dict[str, float]:
         listed = [{"token": token, "logprob": value} for token, value in places[0].items()]
         return _read_pairs(listed)
     return {}
+
+
+def _token_values(told: Any) -> tuple[float, ...]:
+    """Return the log-probability of every token made, in whichever of the two shapes they are."""
+    if not isinstance(told, dict):
+        return ()
+    content = told.get("content")
+    listed = (
+        [each.get("logprob") if isinstance(each, dict) else None for each in content]
+        if isinstance(content, list)
+        else told.get("token_logprobs")
+    )
+    values = listed if isinstance(listed, list) else []
+    return tuple(float(value) for value in values if isinstance(value, float | int))
 
 
 def _read_pairs(listed: Any) -> dict[str, float]:

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from audit.loaders.base import ImportRefused, refuse
 from audit.loaders.correctness import COLUMNS, CORRECTNESS, read_correctness
-from audit.loaders.generations import GENERATIONS, VERIFIERS, Asked, read_generations
+from audit.loaders.generations import (
+    GENERATIONS,
+    VERIFIERS,
+    Asked,
+    read_generations,
+    read_references,
+)
 from audit.loaders.scores import KINDS, LoadedScores, read_scores
 from audit.management.base import AuditCommand, find_dataset
 from audit.models import Dataset, ScoreSet, UnscorableItem
@@ -35,13 +41,22 @@ class Command(AuditCommand):
             help="Of generations: how an answer is found right; imported = as the file says.",
         )
 
+        parser.add_argument(
+            "--references",
+            type=Path,
+            metavar="FILE",
+            help="Of generations: the right answers (key,reference), where the lines bring none.",
+        )
+
     def handle(self, **options: Any) -> None:
         dataset = find_dataset(options["dataset"])
         started = time.perf_counter()
         expert, path, kind = options["expert"], options["path"], options["kind"]
         try:
             if kind == GENERATIONS:
-                score_set, notices = import_generations(dataset, expert, path, options["verifier"])
+                score_set, notices = import_generations(
+                    dataset, expert, path, options["verifier"], options["references"]
+                )
             elif kind == CORRECTNESS:
                 score_set, notices = import_outcomes(dataset, expert, path)
             else:
@@ -91,12 +106,13 @@ def import_outcomes(dataset: Dataset, expert: str, path: Path) -> tuple[ScoreSet
 
 
 def import_generations(
-    dataset: Dataset, expert: str, path: Path, verifier: str
+    dataset: Dataset, expert: str, path: Path, verifier: str, right_answers: Path | None
 ) -> tuple[ScoreSet, list[str]]:
     """Store the score and the verdict of answers that a model wrote."""
+    references = read_references(right_answers) if right_answers else {}
     columns = dataset.items.order_by("position").values_list("key", "choices", "given_label")
     asked = [Asked(key, tuple(choices), label) for key, choices, label in columns]
-    loaded = read_generations(path, asked, verifier)
+    loaded = read_generations(path, asked, verifier, references)
     with transaction.atomic():
         score_set = store_outcomes(
             dataset, expert, loaded.rows, score=loaded.score, verifier=verifier
