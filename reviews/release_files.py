@@ -19,7 +19,8 @@ from django.conf import settings
 
 from audit.models import Audit
 from reviews.decisions import Action, Decision, StandingVote, decide, load_votes
-from reviews.models import Policy, Sample
+from reviews.models import Policy, Sample, Verdict
+from reviews.models.judgments import TAXONOMY_VERSION
 from reviews.truths import ERRORS
 
 LABELS, VOTES, PATCH, MANIFEST = "labels.csv", "votes.csv", "patch.csv", "manifest.json"
@@ -194,6 +195,7 @@ def describe_release(audit: Audit, policy: str, last_judgment: int, tally: Tally
             for expert in audit.experts.select_related("score_set")
         ],
         "policy": {"name": str(policy), "errors": sorted(ERRORS[Policy(policy)])},
+        "taxonomy": {"version": TAXONOMY_VERSION, "verdicts": dict(Verdict.choices)},
         "sample": _describe_sample(audit),
         "last_judgment": last_judgment,
         "judged": tally.n_judged,

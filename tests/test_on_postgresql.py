@@ -19,6 +19,7 @@ MODULES = [
     "tests/reviews/test_judgments.py",
     "tests/reviews/test_leases.py",
     "tests/reviews/test_releases.py",
+    "tests/reviews/test_review_integrity.py",
     "tests/reviews/test_reports.py",
     "tests/reviews/test_sampling.py",
     "tests/reviews/test_votes.py",

@@ -20,6 +20,7 @@ from audit.views.access import find_audit
 from reviews.forms import SampleForm
 from reviews.ledgers import COLUMNS, ledger_rows
 from reviews.models import ReviewSlot, Sample, Stratum
+from reviews.revisions import find_changed_items
 from reviews.services.sampling import SamplingError, discard_sample, freeze_sample, plan_strata
 
 VERDICTS_AN_HOUR = 1000
@@ -94,6 +95,7 @@ def ledger_context(audit: Audit, sample: Sample) -> dict[str, Any]:
         "strata": strata,
         "n_judged": sum(stratum.n_judged for stratum in strata),
         "totals": total(strata),
+        "changed": find_changed_items(sample),
     }
 
 

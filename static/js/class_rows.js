@@ -5,6 +5,7 @@ function writeClass(one) {
   const name = document.createElement("bdi");
   name.className = "class-name";
   name.textContent = one.name;
+  if (one.name.length > 40) name.title = one.name;
   const id = document.createElement("code");
   id.textContent = one.wordnet_id || `#${one.index}`;
   const parts = [name, id];

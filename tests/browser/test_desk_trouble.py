@@ -26,7 +26,7 @@ from tests.browser.desk_steps import (
 pytestmark = pytest.mark.browser
 
 
-def test_a_double_key_press_or_a_held_key_is_one_judgment(make_page):
+def test_r02_a_double_key_press_or_a_held_key_is_one_judgment(make_page):
     audit = make_audit()
     page = make_page(annotator_of(audit))
     open_desk(page, audit)
@@ -44,7 +44,7 @@ def test_a_double_key_press_or_a_held_key_is_one_judgment(make_page):
     assert verdicts() == ["label_correct", "unsure"]
 
 
-def test_verdicts_given_offline_wait_and_are_sent_in_order_once(make_page):
+def test_r12_verdicts_given_offline_wait_and_are_sent_in_order_once(make_page):
     audit = make_audit()
     page = make_page(annotator_of(audit))
     page.expected_errors.append("ERR_INTERNET_DISCONNECTED")
@@ -127,7 +127,7 @@ def test_what_the_page_before_sent_while_this_one_was_on_its_way_is_in_the_strip
     assert verdicts() == ["label_correct", "wrong_label"]
 
 
-def test_an_answer_lost_on_the_way_back_makes_no_second_row(make_page):
+def test_r13_an_answer_lost_on_the_way_back_makes_no_second_row(make_page):
     audit = make_audit()
     page = make_page(annotator_of(audit))
     page.expected_errors.append("ERR_FAILED")
@@ -149,7 +149,7 @@ def test_an_answer_lost_on_the_way_back_makes_no_second_row(make_page):
     assert Judgment.objects.count() == 1
 
 
-def test_an_ended_log_in_says_so_and_everything_is_sent_after_the_next(make_page):
+def test_r11_an_ended_log_in_says_so_and_everything_is_sent_after_the_next(make_page):
     audit = make_audit()
     user = annotator_of(audit)
     page = make_page(user)
@@ -184,7 +184,7 @@ def test_what_waits_is_never_sent_in_somebody_elses_name(make_page):
     assert Judgment.objects.count() == 0
 
 
-def test_two_windows_on_one_item_keep_the_first_verdict_and_show_it(make_page):
+def test_r07_two_windows_on_one_item_keep_the_first_verdict_and_show_it(make_page):
     audit = make_audit()
     page = make_page(annotator_of(audit))
     page.expected_errors.append("409")
@@ -216,7 +216,7 @@ def test_leaving_hands_the_items_back_unless_another_window_is_open(make_page):
     assert open_slots(audit) == 0
 
 
-def test_a_picture_that_does_not_load_takes_no_verdict_until_it_does(make_page):
+def test_r29_a_picture_that_does_not_load_takes_no_verdict_until_it_does(make_page):
     audit = make_audit()
     first = audit.dataset.items.first()
     address = reverse("audit:item_image", args=[first.pk])

@@ -170,12 +170,12 @@ def test_what_is_no_verdict_is_refused_and_leaves_nothing(changes, status):
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '"text"', '{"verdict": "unsure"}', "[" * 10000])
-def test_a_body_that_is_no_json_object_with_a_key_is_a_bad_request(body):
+def test_r05_a_body_that_is_no_json_object_with_a_key_is_a_bad_request(body):
     audit = make_audit()
     assert post(log_in(annotator_of(audit)), "judge", audit, body).status_code == 400
 
 
-def test_a_key_used_for_another_verdict_is_422():
+def test_r04_a_key_used_for_another_verdict_is_422():
     audit = make_audit()
     client = log_in(annotator_of(audit))
     one, other = lease(client, audit)[:2]
@@ -185,7 +185,7 @@ def test_a_key_used_for_another_verdict_is_422():
     assert (answer.status_code, answer.json()["code"]) == (422, "key_reuse")
 
 
-def test_a_second_window_gets_409_and_its_own_verdict_that_stands():
+def test_r07_a_second_window_gets_409_and_its_own_verdict_that_stands():
     audit = make_audit()
     client = log_in(annotator_of(audit))
     item = lease(client, audit)[0]

@@ -72,7 +72,7 @@ def test_the_same_request_again_is_answered_from_the_row_it_made():
     [CORRECT, Answer(Verdict.WRONG_LABEL, 2, "another note", 900)],
     ids=["other verdict", "other note"],
 )
-def test_a_key_used_for_something_else_is_refused(other):
+def test_r04_a_key_used_for_something_else_is_refused(other):
     sample = sample_of()
     annotator = annotator_of(sample)
     slot, key = held_slot(sample, annotator), uuid4()
@@ -102,7 +102,7 @@ def test_a_second_window_gets_the_verdict_that_stands():
 
 
 @pytest.mark.parametrize("open_again", [reopen_expired, None], ids=["reopened", "not yet"])
-def test_a_late_verdict_counts_while_nobody_else_took_the_item(open_again):
+def test_r08_a_late_verdict_counts_while_nobody_else_took_the_item(open_again):
     sample = sample_of()
     annotator = annotator_of(sample)
     slot = held_slot(sample, annotator)
@@ -113,7 +113,7 @@ def test_a_late_verdict_counts_while_nobody_else_took_the_item(open_again):
     assert sample.slots.get(pk=slot.pk).state == "judged"
 
 
-def test_a_verdict_after_somebody_else_took_the_item_is_refused_without_theirs():
+def test_r09_a_verdict_after_somebody_else_took_the_item_is_refused_without_theirs():
     sample = sample_of()
     late, other = annotator_of(sample), annotator_of(sample)
     slot = held_slot(sample, late)
@@ -227,7 +227,7 @@ def test_an_item_undone_and_left_goes_to_somebody_else_with_a_history_of_its_own
     ],
     ids=["update", "delete", "bulk update", "raw SQL"],
 )
-def test_the_database_refuses_to_change_or_remove_a_judgment(change):
+def test_r27_the_database_refuses_to_change_or_remove_a_judgment(change):
     sample = sample_of()
     annotator = annotator_of(sample)
     slot = held_slot(sample, annotator)
@@ -274,7 +274,7 @@ def test_the_slot_always_shows_the_newest_version_that_stands(acts):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_request_ten_times_at_once_makes_one_row():
+def test_r03_the_same_request_ten_times_at_once_makes_one_row():
     sample = sample_of()
     annotator = annotator_of(sample)
     slot, key = held_slot(sample, annotator), uuid4()
@@ -288,7 +288,7 @@ def test_the_same_request_ten_times_at_once_makes_one_row():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ten_windows_with_ten_verdicts_on_one_item_leave_one_and_nine_refusals():
+def test_r07_ten_windows_with_ten_verdicts_on_one_item_leave_one_and_nine_refusals():
     sample = sample_of()
     annotator = annotator_of(sample)
     slot = held_slot(sample, annotator)

@@ -69,7 +69,7 @@ def test_items_set_aside_stay_held_and_make_room_for_others():
     assert orders(claim_slots(sample, annotator, 2, set_aside=aside)) == [0, 1, 2, 3]
 
 
-def test_a_lease_that_ran_out_goes_to_the_next_one_who_asks():
+def test_r10_a_lease_that_ran_out_goes_to_the_next_one_who_asks():
     sample = sample_of(3)
     first, second = annotators_of(sample, 2)
     claim_slots(sample, first, 3)
@@ -89,7 +89,7 @@ def test_asking_again_after_a_pause_renews_ones_own_late_leases():
     assert claim_slots(sample, second, 3) == []
 
 
-def test_a_heartbeat_extends_ones_own_leases_only():
+def test_r10_a_heartbeat_extends_ones_own_leases_only():
     sample = sample_of(4)
     first, second = annotators_of(sample, 2)
     mine = [slot.pk for slot in claim_slots(sample, first, 2)]
@@ -166,7 +166,7 @@ def test_a_slot_never_has_two_holders_whatever_people_do(acts):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("votes_per_item", [1, 2])
-def test_sixteen_annotators_at_once_never_share_a_slot(votes_per_item):
+def test_r01_sixteen_annotators_at_once_never_share_a_slot(votes_per_item):
     sample = sample_of(200, votes_per_item)
     people = annotators_of(sample, 16)
 
