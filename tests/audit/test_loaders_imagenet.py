@@ -5,54 +5,25 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy.io import savemat
 
 from audit.loaders import ImportRefused, LoadedDataset, load_dataset
-from audit.wordnet import list_imagenet_classes
+from tests.imagenet import ORDER, SYNSETS, picture_name, write_devkit, write_meta
 
-SYNSETS = list_imagenet_classes()
-# ILSVRC2012_ID 1 is SYNSETS[ORDER[0]]: the devkit's order is not the sorted one.
-ORDER = random.Random(0).sample(range(1000), 1000)  # noqa: S311
 LABELS = [65, 970, 230, 809, 516, 57, 334, 415, 674, 332]
-
-
-def picture(number: int) -> str:
-    return f"ILSVRC2012_val_{number:08d}.JPEG"
-
-
-def write_meta(path: Path, order: list[int] = ORDER) -> None:
-    """Write the devkit's table of synsets: the 1,000 classes, then what lies above them."""
-    fields = [
-        "ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children",
-        "wordnet_height", "num_train_images",
-    ]  # fmt: skip
-    rows = [
-        (float(place + 1), SYNSETS[index], "words", "gloss", 0.0, [], 0.0, 1300.0)
-        for place, index in enumerate(order)
-    ]
-    rows += [(float(len(order) + 1), "n00001740", "entity", "gloss", 2.0, [1.0, 2.0], 9.0, 0.0)]
-    table = np.empty((len(rows), 1), dtype=[(name, object) for name in fields])
-    table[:, 0] = rows
-    savemat(path, {"synsets": table})
 
 
 def make_flat(root: Path, labels: list[int] = LABELS) -> Path:
     folder = root / "ILSVRC2012_img_val"
     folder.mkdir(parents=True)
     for number in range(1, len(labels) + 1):
-        (folder / picture(number)).touch()
+        (folder / picture_name(number)).touch()
     return root
 
 
 def make_devkit(root: Path, labels: list[int] = LABELS) -> Path:
     make_flat(root, labels)
-    data = root / "ILSVRC2012_devkit_t12" / "data"
-    data.mkdir(parents=True)
-    write_meta(data / "meta.mat")
-    lines = [f"{ORDER.index(label) + 1}\n" for label in labels]
-    (data / "ILSVRC2012_validation_ground_truth.txt").write_text("".join(lines))
+    write_devkit(root, labels)
     return root
 
 
@@ -60,7 +31,7 @@ def make_kaggle(root: Path, labels: list[int] = LABELS) -> Path:
     make_flat(root, labels)
     (root / "ILSVRC2012_img_val").rename(root / "val")
     rows = [
-        f"{picture(number)[:-5]},{SYNSETS[label]} 85 1 499 272 \n"
+        f"{picture_name(number)[:-5]},{SYNSETS[label]} 85 1 499 272 \n"
         for number, label in enumerate(labels, start=1)
     ]
     random.Random(1).shuffle(rows)  # noqa: S311 - Kaggle's file is in no order
@@ -72,7 +43,7 @@ def make_folders(root: Path, labels: list[int] = LABELS) -> Path:
     for number, label in enumerate(labels, start=1):
         folder = root / "val" / SYNSETS[label]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / picture(number)).touch()
+        (folder / picture_name(number)).touch()
     return root
 
 
@@ -93,7 +64,7 @@ def codes_of(path: Path, **options) -> list[str]:
 def test_every_published_shape_gives_the_same_labels(tmp_path, shape):
     loaded = load(SHAPES[shape](tmp_path / "imagenet"))
     labels = {item.key.rpartition("/")[2]: item.label for item in loaded.items}
-    assert labels == {picture(place + 1): label for place, label in enumerate(LABELS)}
+    assert labels == {picture_name(place + 1): label for place, label in enumerate(LABELS)}
     assert all((loaded.root / item.image).is_file() for item in loaded.items)
     assert len(loaded.classes) == 1000
     tench = loaded.classes[0]
@@ -137,21 +108,23 @@ def test_B059_devkit_numbers_are_plain_digits(tmp_path, line):
 
 def test_B060_B061_more_labels_than_pictures_or_fewer_are_refused_with_both_counts(tmp_path):
     root = make_devkit(tmp_path)
-    extra = root / "ILSVRC2012_img_val" / picture(11)
+    extra = root / "ILSVRC2012_img_val" / picture_name(11)
     extra.touch()
-    with pytest.raises(ImportRefused, match=rf"10 labels, 11 pictures; no label for {picture(11)}"):
+    with pytest.raises(
+        ImportRefused, match=rf"10 labels, 11 pictures; no label for {picture_name(11)}"
+    ):
         load(root)
     extra.unlink()
-    (root / "ILSVRC2012_img_val" / picture(3)).unlink()
+    (root / "ILSVRC2012_img_val" / picture_name(3)).unlink()
     with pytest.raises(ImportRefused, match="10 labels, 9 pictures; no picture 3"):
         load(root)
 
 
 def test_B061_kaggles_labels_without_a_picture_become_missing_and_pictures_need_a_label(tmp_path):
     root = make_kaggle(tmp_path)
-    (root / "val" / picture(3)).unlink()
-    assert picture(3) in {item.image for item in load(root).items}
-    (root / "val" / picture(11)).touch()
+    (root / "val" / picture_name(3)).unlink()
+    assert picture_name(3) in {item.image for item in load(root).items}
+    (root / "val" / picture_name(11)).touch()
     assert codes_of(root) == ["missing_label"]
 
 
@@ -176,9 +149,8 @@ def test_B063_a_solution_that_names_no_single_class_is_refused(tmp_path, predict
 def test_several_boxes_of_one_class_are_one_label(tmp_path):
     root = make_kaggle(tmp_path, [7])
     solution = root / "LOC_val_solution.csv"
-    solution.write_text(
-        f"ImageId,PredictionString\n{picture(1)[:-5]},{SYNSETS[7]} 1 2 3 4 {SYNSETS[7]} 5 6 7 8\n"
-    )
+    boxes = f"{SYNSETS[7]} 1 2 3 4 {SYNSETS[7]} 5 6 7 8"
+    solution.write_text(f"ImageId,PredictionString\n{picture_name(1)[:-5]},{boxes}\n")
     assert [item.label for item in load(root).items] == [7]
 
 
@@ -198,7 +170,7 @@ def test_B049_folders_that_are_no_class_are_refused_and_missing_classes_counted(
 
 def test_B042_two_files_of_one_number_are_refused(tmp_path):
     root = make_devkit(tmp_path)
-    (root / "ILSVRC2012_img_val" / picture(1).replace("JPEG", "jpg")).touch()
+    (root / "ILSVRC2012_img_val" / picture_name(1).replace("JPEG", "jpg")).touch()
     assert codes_of(root) == ["dup_id"]
 
 
