@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ def store_dataset(
         raise DatasetRefusedError(f"a data set named {slug!r} exists already")
     checked = list(check_items(loaded, on_progress))
     items = [_new_item(position, each) for position, each in enumerate(checked)]
+    note_duplicates(items)
     dataset = Dataset(
         project=project,
         slug=slug,
@@ -129,6 +131,23 @@ def _new_item(position: int, checked: Checked) -> Item:
         quarantine_code=problem.code if problem else "",
         quarantine_detail=problem.detail if problem else "",
     )
+
+
+def note_duplicates(items: Iterable[Item]) -> None:
+    """Note on every item that has the same content as others that it does; all keep their labels.
+
+    ``duplicate_other_label`` where the labels differ: then at least one of them is wrong.
+    """
+    by_content: defaultdict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        if item.content_sha256:
+            by_content[item.content_sha256].append(item)
+    for group in by_content.values():
+        if len(group) > 1:
+            labels = {item.given_label for item in group}
+            notice = "duplicate" if len(labels) == 1 else "duplicate_other_label"
+            for item in group:
+                item.notices = [*item.notices, notice]
 
 
 def _text_hash(loaded: LoadedItem) -> str:

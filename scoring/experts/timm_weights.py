@@ -47,7 +47,10 @@ def load_model(name: ExpertName, path: Path) -> LoadedModel:
         model = _build_plain(name, path, header)
         transform = TransformConfig.of_model(model)
     model.eval()
-    return LoadedModel(model, transform, int(model.num_classes), _hash_file(path))  # type: ignore[arg-type]
+    sha256 = _hash_file(path)
+    if name.weights is None:
+        _compare_with_fetched(path, sha256)
+    return LoadedModel(model, transform, int(model.num_classes), sha256)  # type: ignore[arg-type]
 
 
 def locate_pretrained(model: str, weights_root: Path | None) -> Path:
@@ -200,6 +203,16 @@ def _check_keys(path: Path, model: torch.nn.Module, state: Mapping[str, torch.Te
         more = len(problems) - MAX_LISTED_KEYS
         tail = f"; and {more} more" if more > 0 else ""
         raise ExpertRefused("strict_load", f"{path} does not fit the model: {shown}{tail}")
+
+
+def _compare_with_fetched(path: Path, sha256: str) -> None:
+    """Refuse weights that are not those that ``fetch_expert`` recorded beside them."""
+    record = path.with_suffix(".json")
+    if not record.is_file():
+        return  # from the hub's own cache
+    if json.loads(record.read_text(encoding="utf-8")).get("sha256") != sha256:
+        message = f"{path} is not what was fetched: its sha256 is {sha256}"
+        raise ExpertRefused("checksum", message)
 
 
 def _hash_file(path: Path) -> str:

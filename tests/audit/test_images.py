@@ -148,6 +148,16 @@ def test_B007_B043_changed_bytes_are_refused_by_their_hash(tmp_path):
     assert problem.value.code == "hash_mismatch"
 
 
+def test_B008_without_a_recorded_hash_changed_bytes_that_still_decode_are_taken(tmp_path):
+    content = bytearray(encode(smooth_picture((200, 100)), quality=95))
+    for place in range(5):
+        content[len(content) // 2 + 40 * place] ^= 1
+    name = store(tmp_path, bytes(content))
+    recorded = inspect(tmp_path, name)
+    assert recorded.sha256 == hashlib.sha256(content).hexdigest()
+    assert open_rgb(tmp_path, name, sha256=recorded.sha256).size == (200, 100)
+
+
 def test_B009_what_follows_a_jpeg_is_ignored_and_never_served(tmp_path):
     plain = encode(smooth_picture((200, 100)))
     noise = np.random.default_rng(0).bytes(1_000_000)

@@ -56,12 +56,18 @@ class Command(AuditCommand):
             raise CommandError(str(refusal)) from refusal
         quarantined = dataset.items.exclude(quarantine_code="")
         reasons = Counter(quarantined.values_list("quarantine_code", flat=True))
+        noted = Counter(
+            code
+            for codes in dataset.items.exclude(notices=[]).values_list("notices", flat=True)
+            for code in codes
+        )
         document = {
             "dataset": dataset.slug,
             "items": dataset.n_items,
             "classes": dataset.n_classes,
             "quarantined": dataset.n_quarantined,
             "reasons": dict(reasons),
+            "noted": dict(noted),
             "skipped": loaded.skipped,
             "notices": list(loaded.notices),
             "sha256": dataset.sha256,
@@ -71,6 +77,7 @@ class Command(AuditCommand):
             f"{dataset.slug}: {dataset.n_items:,} items{classes}",
             f"  quarantined: {dataset.n_quarantined:,}",
             *(f"  quarantined as {code}: {count:,}" for code, count in sorted(reasons.items())),
+            *(f"  noted as {code}: {count:,}" for code, count in sorted(noted.items())),
             *(f"  skipped, {what}: {count:,}" for what, count in sorted(loaded.skipped.items())),
             *(f"  note: {notice}" for notice in loaded.notices),
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -305,6 +307,18 @@ def test_fetched_weights_lie_under_the_weights_root_by_name(tmp_path):
     write_weights(tmp_path / "timm" / "test_resnet.r160_in1k.safetensors", state, {})
     expert = load_expert("timm:test_resnet.r160_in1k", weights_root=tmp_path, device="cpu")
     assert expert.card.n_classes == 1000
+
+
+def test_B138_fetched_weights_that_changed_since_are_refused(tmp_path):
+    torch.manual_seed(1)
+    path = tmp_path / "timm" / "test_resnet.r160_in1k.safetensors"
+    write_weights(path, state_of(timm.create_model(ARCHITECTURE)), {})
+    record = path.with_suffix(".json")
+    record.write_text(json.dumps({"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}))
+    load_expert("timm:test_resnet.r160_in1k", weights_root=tmp_path, device="cpu")
+    write_weights(path, state_of(timm.create_model(ARCHITECTURE)), {})
+    refusal = refusal_of("timm:test_resnet.r160_in1k", weights_root=tmp_path)
+    assert refusal.reason_code == "checksum"
 
 
 def test_hub_weights_under_timms_older_names_are_renamed_as_timm_does(tmp_path):
