@@ -7,14 +7,15 @@ correctness has to come from wherever it may safely run.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from string import ascii_uppercase
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 # A minus between two numbers subtracts; a comma groups thousands only where three digits follow.
 _NUMBER = re.compile(rf"(?P<sign>(?<![\w.)])[-\N{{MINUS SIGN}}])?\$?(?P<digits>{_DIGITS})")
-_MARKED = re.compile(r"####\s*(?P<answer>[^\n]*)")
+_MARKED = re.compile(r"####(?P<answer>[^\n]*)")
 
 _LONE_LETTER = re.compile(r"[\W_]*(?P<letter>[A-Z])[\W_]*")
 _FIRST_LETTER = re.compile(r"\W*(?P<letter>[A-Z])\s*[.:)]")
@@ -24,17 +25,23 @@ _NAMED_LETTER = re.compile(
 
 
 def read_number(text: str) -> Decimal | None:
-    """Return the number that ``text`` ends up with: after the last ``####``, else the last of all.
+    """Return the number that ``text`` ends up with.
 
+    It stands after the last ``####`` with a number behind it, or, without such marks, last of all.
     Currency signs and commas between thousands don't count; None where there is no number.
     """
     marked = _MARKED.findall(text)
-    found = list(_NUMBER.finditer(marked[-1])) if marked else list(_NUMBER.finditer(text))
-    if not found:
+    if not marked:
+        return _last_value(_NUMBER.finditer(text))
+    return _last_value(match for answer in marked if (match := _NUMBER.search(answer)))
+
+
+def _last_value(found: Iterable[re.Match[str]]) -> Decimal | None:
+    last = deque(found, maxlen=1)
+    if not last:
         return None
-    last = found[0] if marked else found[-1]
-    value = Decimal(last["digits"].replace(",", ""))
-    return -value if last["sign"] else value
+    value = Decimal(last[0]["digits"].replace(",", ""))
+    return -value if last[0]["sign"] else value
 
 
 def read_letter(text: str) -> str | None:
