@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,32 +60,25 @@ def name_refusal(refusal: RequestRefused) -> str:
     return "too_long" if _TOO_LONG.search(str(refusal)) else "endpoint_refused"
 
 
-def user_message(text: str) -> list[dict[str, str]]:
-    """Return the messages of a chat in which a user says ``text``."""
-    return [{"role": "user", "content": text}]
-
-
 def read_first_token(client: EndpointClient, prompt: str) -> FirstToken:
     """Return the likeliest tokens after ``prompt``, in the endpoint's form.
 
-    In a chat they are the first tokens of the reply to ``prompt``. None where the server tells no
-    log-probabilities.
+    In a chat they are the first tokens of the reply to ``prompt``. There are none where the server
+    tells no log-probabilities.
     """
-    endpoint = client.endpoint
-    asked = {"temperature": 0, endpoint.reply_limit: 1}
-    if endpoint.form == "chat":
-        told = {"messages": user_message(prompt), "logprobs": True, "top_logprobs": endpoint.top}
-        document = client.post(CHAT, {**asked, **told})
+    top = client.endpoint.top
+    if client.endpoint.form == "chat":
+        asked = _ask_user(client, prompt, 1)
+        document = client.post(CHAT, {**asked, "logprobs": True, "top_logprobs": top})
     else:
-        document = client.post(COMPLETIONS, {**asked, "prompt": prompt, "logprobs": endpoint.top})
-    top = _top_tokens(_first_choice(document).get("logprobs"))
-    return FirstToken(top, _usage(document).get("prompt_tokens"))
+        document = client.post(COMPLETIONS, {**_ask_plain(prompt, 1), "logprobs": top})
+    told = _top_tokens(_first_choice(document).get("logprobs"))
+    return FirstToken(told, _usage(document).get("prompt_tokens"))
 
 
 def read_echo(client: EndpointClient, text: str) -> Echo:
     """Return ``text`` token by token; refuses a server that doesn't echo."""
-    asked = {"prompt": text, "echo": True, "logprobs": 1, "temperature": 0, "max_tokens": 1}
-    document = client.post(COMPLETIONS, asked)
+    document = client.post(COMPLETIONS, {**_ask_plain(text, 1), "echo": True, "logprobs": 1})
     told = _first_choice(document).get("logprobs")
     n_prompt = _usage(document).get("prompt_tokens")
     tokens, values = (
@@ -111,40 +104,46 @@ def read_continuation(
     client: EndpointClient, prompt: str, max_tokens: int
 ) -> tuple[str, tuple[float, ...]]:
     """Return what the model writes after ``prompt`` and its tokens' log-probabilities."""
-    asked = {"temperature": 0, client.endpoint.reply_limit: max_tokens}
     if client.endpoint.form == "chat":
-        told = {"messages": user_message(prompt), "logprobs": True}
-        choice = _first_choice(client.post(CHAT, {**asked, **told}))
-        message = choice.get("message")
-        text = message.get("content") if isinstance(message, dict) else None
+        asked = _ask_user(client, prompt, max_tokens)
+        choice = _first_choice(client.post(CHAT, {**asked, "logprobs": True}))
+        text = _message_text(choice)
     else:
-        told = {"prompt": prompt, "logprobs": 1}
-        choice = _first_choice(client.post(COMPLETIONS, {**asked, **told}))
-        text = choice.get("text")
+        asked = {**_ask_plain(prompt, max_tokens), "logprobs": 1}
+        choice = _first_choice(client.post(COMPLETIONS, asked))
+        text = choice["text"] if isinstance(choice.get("text"), str) else ""
     values = _token_values(choice.get("logprobs"))
     if text and not values:
         name, form = client.endpoint.name, client.endpoint.form
         message = f"endpoint {name} returns no log-probabilities in its {form} form"
         raise ExpertRefused("log_probabilities", message)
-    return text or "", values
+    return text, values
 
 
 def ask_chat(client: EndpointClient, prompt: str, max_tokens: int) -> Reply:
     """Return the reply to ``prompt`` at temperature 0."""
-    asked = {
-        "messages": user_message(prompt),
-        "temperature": 0,
-        client.endpoint.reply_limit: max_tokens,
-    }
-    document = client.post(CHAT, asked)
-    message = _first_choice(document).get("message")
-    content = message.get("content") if isinstance(message, dict) else None
+    document = client.post(CHAT, _ask_user(client, prompt, max_tokens))
     spent = _usage(document)
     return Reply(
-        text=content if isinstance(content, str) else "",
+        text=_message_text(_first_choice(document)),
         n_prompt_tokens=spent.get("prompt_tokens"),
         n_reply_tokens=spent.get("completion_tokens"),
     )
+
+
+def _ask_plain(text: str, max_tokens: int) -> Document:
+    return {"prompt": text, "temperature": 0, "max_tokens": max_tokens}
+
+
+def _ask_user(client: EndpointClient, text: str, max_tokens: int) -> Document:
+    messages = [{"role": "user", "content": text}]
+    return {"messages": messages, "temperature": 0, client.endpoint.reply_limit: max_tokens}
+
+
+def _message_text(choice: Document) -> str:
+    message = choice.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, str) else ""
 
 
 def _first_choice(document: Document) -> Document:
@@ -191,7 +190,9 @@ def _token_values(told: Any) -> tuple[float, ...]:
 
 def _read_pairs(listed: Any) -> dict[str, float]:
     top: dict[str, float] = {}
-    for each in listed if isinstance(listed, Sequence) else []:
+    for each in listed if isinstance(listed, list) else []:
+        if not isinstance(each, dict):
+            continue
         token, value = each.get("token"), each.get("logprob")
         if isinstance(token, str) and isinstance(value, float | int):
             # Different tokens may read alike: the likeliest is the one meant.
