@@ -168,6 +168,10 @@ def main() -> None:
     if options.large:
         with tempfile.TemporaryDirectory() as name:
             out("\n" + "".join(f"{line}\n" for line in run_large(Path(name), options.large)))
+    out("\n")
+    sys.stdout.flush()
+    vision = [sys.executable, "-m", "tests.benchmarks.vision"]
+    subprocess.run([*vision, *(["--files=32", "--rounds=1"] if options.quick else [])], check=True)
 
 
 if __name__ == "__main__":
