@@ -125,21 +125,32 @@ class ImageBatches:
         start = 0
         while start < len(pixels):
             batch = pixels[start : start + self.batch_size]
-            try:
-                with torch.inference_mode():
-                    moved = batch.to(self._device, non_blocking=True)
-                    parts.append(self._forward(moved).float())
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                if len(batch) > 1:
-                    self.batch_size = min(self.batch_size, len(batch) // 2)
-                    release_memory(self._device)
-                    continue
+            logits = self._try(batch)
+            if logits is None and len(batch) > 1:
+                self.batch_size = min(self.batch_size, len(batch) // 2)
+                release_memory(self._device)
+                continue
+            if logits is None:
                 too_large.append(first + start)
-                parts.append(torch.full((1, self._n_classes), np.nan, device=self._device))
+                logits = torch.full((1, self._n_classes), np.nan, device=self._device)
+            parts.append(logits)
             start += len(batch)
         return torch.cat(parts)
+
+    def _try(self, pixels: torch.Tensor) -> torch.Tensor | None:
+        """Return the logits, or None when there is too little memory.
+
+        A function of its own: an error keeps alive what was computed until its handler is left.
+        """
+        import torch
+
+        try:
+            with torch.inference_mode():
+                return self._forward(pixels.to(self._device, non_blocking=True)).float()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
 
 
 def _stack(pictures: Sequence[torch.Tensor]) -> torch.Tensor:
