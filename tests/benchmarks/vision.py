@@ -1,7 +1,8 @@
 """How fast timm experts read and compute real JPEG files: against the parts alone, and timm itself.
 
 Every round runs all ways over the same files, one after another, so that a busy machine slows all
-of them alike; rates are medians over rounds.
+of them alike; rates are medians over rounds. Processor time an image is told beside, which other
+work disturbs less.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -158,11 +160,16 @@ class Timed:
     cpu_ms: float
 
 
+def processor_seconds() -> float:
+    """Return what this process and the readers it has waited for have used."""
+    return sum(os.times()[:4])
+
+
 def time_round(ways: dict[str, Callable[[], object]], n_images: int) -> Iterator[Timed]:
     for way, run in ways.items():
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), processor_seconds()
         run()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        wall, cpu = time.perf_counter() - wall, processor_seconds() - cpu
         yield Timed(way, n_images / wall, cpu / n_images * 1000)
 
 
@@ -191,7 +198,7 @@ def measure(architecture: str, weights: Path, files: Files, n_rounds: int) -> di
         "forward bf16": lambda: in_lanes(forward_only(half), n_images, size),
     }
     for each in (expert, half):  # kernels and caches settle
-        each.predict([files[place] for place in range(4 * size)])
+        each.predict([files[place % n_images] for place in range(4 * size)])
     timm_loop.warm_up()
     timed = [each for _ in range(n_rounds) for each in time_round(ways, n_images)]
     logits["exact"] = exact.predict(files)
@@ -199,23 +206,20 @@ def measure(architecture: str, weights: Path, files: Files, n_rounds: int) -> di
         way: statistics.median(each.images_per_second for each in timed if each.way == way)
         for way in ways
     }
-    bounds = {
-        "fp32": 1 / (1 / rates["read"] + 1 / rates["forward"]),
-        "bf16": 1 / (1 / rates["read"] + 1 / rates["forward bf16"]),
-    }
+    cpu = {way: statistics.median(each.cpu_ms for each in timed if each.way == way) for way in ways}
     reference = logits.pop("timm")
     return {
         "model": architecture,
         "files": n_images,
         "rounds": n_rounds,
         "rates": rates,
-        "cpu_ms": {
-            way: statistics.median(each.cpu_ms for each in timed if each.way == way) for way in ways
-        },
-        "of_bound": rates["end to end"] / bounds["fp32"],
-        "of_bound_bf16": rates["end to end bf16"] / bounds["bf16"],
+        "cpu_ms": cpu,
+        "of_bound": rates["end to end"] * (1 / rates["read"] + 1 / rates["forward"]),
+        "of_bound_cpu": (cpu["read"] + cpu["forward"]) / cpu["end to end"],
         "against_timm": rates["end to end"] / rates["timm loop"],
+        "against_timm_cpu": cpu["timm loop"] / cpu["end to end"],
         "bf16_gain": rates["end to end bf16"] / rates["end to end"],
+        "bf16_gain_cpu": cpu["end to end"] / cpu["end to end bf16"],
         "largest_difference": {
             way: float(np.abs(each - reference).max()) for way, each in logits.items()
         },
@@ -236,13 +240,14 @@ def describe(result: dict[str, Any]) -> str:
     ]
     timm_goal = FASTER_THAN_TIMM.get(model, 2.0)
     goals = [
-        ("of 1 / (1/read + 1/forward), fp32", result["of_bound"], 0.95),
-        ("times timm's loop, fp32", result["against_timm"], timm_goal),
-        ("bf16 end to end, times fp32", result["bf16_gain"], 1.7),
+        ("of 1 / (1/read + 1/forward), fp32", "of_bound", 0.95),
+        ("times timm's loop, fp32", "against_timm", timm_goal),
+        ("times fp32 end to end in bf16", "bf16_gain", 1.7),
     ]
     lines += [
-        f"  {value:.2f} {what} (goal {goal}: {'met' if value >= goal else 'MISSED'})"
-        for what, value, goal in goals
+        f"  {result[key]:.2f} {what} (goal {goal}: {'met' if result[key] >= goal else 'MISSED'}; "
+        f"by processor time {result[f'{key}_cpu']:.2f})"
+        for what, key, goal in goals
     ]
     lines += [
         f"  {way:6} against timm: logits within {difference:.2g} of {result['largest_logit']:.2g}, "
