@@ -32,7 +32,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 @cache
-def train_tokenizer(n_tokens: int = 400) -> Any:
+def train_tokenizer(n_tokens: int = 400, sentences: tuple[str, ...] = ()) -> Any:
     """A byte-level BPE like GPT-2's, trained on a few lines, with a token put in front of texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -46,9 +46,8 @@ def train_tokenizer(n_tokens: int = 400) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(
-        [*TEXT.splitlines(), *(f" {sign}" for sign in "ABCDEFGH")], trainer
-    )
+    lines = [*TEXT.splitlines(), *(f" {sign}" for sign in "ABCDEFGH"), *sentences]
+    tokenizer.train_from_iterator(lines, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<|begin|> $A", special_tokens=[("<|begin|>", 0)]
     )
@@ -58,13 +57,18 @@ def train_tokenizer(n_tokens: int = 400) -> Any:
 
 
 def write_language_model(
-    folder: Path, architecture: str = "llama", *, seed: int = 0, **changes: Any
+    folder: Path,
+    architecture: str = "llama",
+    *,
+    seed: int = 0,
+    tokenizer: Any = None,
+    **changes: Any,
 ) -> Path:
     """Write a random model with its tokenizer as a folder; returns the folder."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    tokenizer = train_tokenizer()
+    tokenizer = tokenizer or train_tokenizer()
     size = {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,

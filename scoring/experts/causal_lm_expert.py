@@ -17,7 +17,7 @@ from scoring.experts.base import (
 from scoring.experts.devices import choose_device, choose_dtype, describe_device
 from scoring.experts.names import MAX_BATCH_SIZE, ExpertName
 
-CPU_TOKENS = 1024
+CPU_TOKENS = 512
 GPU_TOKENS = 32_768
 
 

@@ -172,6 +172,9 @@ def main() -> None:
     sys.stdout.flush()
     vision = [sys.executable, "-m", "tests.benchmarks.vision"]
     subprocess.run([*vision, *(["--files=32", "--rounds=1"] if options.quick else [])], check=True)
+    language = [sys.executable, "-m", "tests.benchmarks.language"]
+    small = ["--questions=16", "--rounds=1"] if options.quick else []
+    subprocess.run([*language, *small], check=True)
 
 
 if __name__ == "__main__":
