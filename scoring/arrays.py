@@ -122,6 +122,21 @@ def key_ranks(keys: ArrayLike | Sequence[str] | None, n_items: int) -> Ints:
     return ranks
 
 
+def rising_order(values: NDArray[Any], ties: Ints) -> Ints:
+    """Return the order of rising ``values`` (n,), equal ones by rising ``ties`` (n,).
+
+    numpy.lexsort gives the same, but a sort that need not be stable is four times as fast.
+    """
+    order = np.argsort(values)
+    ranked = values[order]
+    is_same = ranked[1:] == ranked[:-1]
+    if is_same.any():
+        tied = np.flatnonzero(np.append(is_same, False) | np.append(False, is_same))
+        some = order[tied]
+        order[tied] = some[np.lexsort((ties[some], ranked[tied]))]
+    return order
+
+
 def widen_half(
     half: NDArray[np.float16],
     out: NDArray[np.float32] | None = None,

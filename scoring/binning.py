@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scoring.arrays import Floats, Ints, as_fractions, as_vector, key_ranks
+from scoring.arrays import Floats, Ints, as_fractions, as_vector, key_ranks, rising_order
 
 Strategy: TypeAlias = Literal["equal_count", "equal_width"]
 
@@ -55,7 +55,7 @@ def equal_count_bins(
     """
     check_n_bins(n_bins)
     values = as_vector(confidence, "confidence")
-    order = np.lexsort((key_ranks(keys, values.size), values))
+    order = rising_order(values, key_ranks(keys, values.size))
     parts = min(n_bins, values.size)
     bins = np.empty(values.size, dtype=np.int64)
     if parts:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scoring.arrays import NOT_SCORED, Floats, Ints, Mask, key_ranks
+from scoring.arrays import NOT_SCORED, Floats, Ints, Mask, key_ranks, rising_order
 from scoring.binning import check_n_bins, equal_count_bins
 
 BinsOver: TypeAlias = Literal["disputed", "all"]
@@ -204,7 +204,7 @@ def rank_items(
 
     All arrays are (n_flagged,), ``positions`` rising; ``keys`` (n_items,).
     """
-    order = np.lexsort((_ties(positions, keys), -score))
+    order = rising_order(-score, _ties(positions, keys))
     if bins is not None:
         order = order[np.argsort(bins[order], kind="stable")]
     return Queue(

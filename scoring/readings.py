@@ -148,10 +148,10 @@ class _Reader:
         self._top1 = np.full(n_items, NOT_SCORED, dtype=np.int32)
         self._top_logit, self._to_given = np.full((2, n_items), np.nan, dtype=kind)
         self._masses = [np.full(n_items, np.nan, dtype=kind) for _ in temperatures]
-        enough = _LISTED_BEFORE_A_MOVE if with_spread else LISTED
-        self._likely = _LikelyList(n_items, n_classes, kind, enough)
         self._moments = np.zeros((3, n_items), dtype=np.float32) if with_spread else None
         self._distance, self._weight = scratch_like(rows, 2)
+        enough = _LISTED_BEFORE_A_MOVE if with_spread else LISTED
+        self._likely = _LikelyList(n_items, self._weight, enough)
         self._starts = np.arange(len(self._weight)) * n_classes
         self._ones = np.ones(n_classes, dtype=kind)
 
@@ -224,38 +224,24 @@ def _exp_scaled(distance: Chunk, factor: Chunk, out: Chunk) -> None:
         np.exp(out, out=out)
 
 
-def _few_places(weight: Chunk, enough: Chunk) -> Ints:
-    """Return the flat places where ``weight`` reaches its row's ``enough``, a few of them all.
-
-    Eight flags at once are looked at as one number, which is zero as a rule.
-    """
-    flags = np.empty(-(-weight.size // 8) * 8, dtype=np.bool_)
-    flags[weight.size :] = False
-    np.greater_equal(weight, enough[:, None], out=flags[: weight.size].reshape(weight.shape))
-    # Searching booleans is several times as fast as searching numbers.
-    words = np.flatnonzero(flags.view(np.uint64) != 0)
-    hits, offsets = np.nonzero(flags.reshape(-1, 8)[words])
-    places: Ints = words[hits] * 8 + offsets
-    return places
-
-
 class _LikelyList:
     """Collects the classes worth listing, and gives up where an expert finds too many likely."""
 
-    def __init__(self, n_items: int, n_classes: int, kind: np.dtype[Any], enough: float) -> None:
+    def __init__(self, n_items: int, scratch: Chunk, enough: float) -> None:
         self._enough = enough
         room = _MOST_LIKELY_CLASSES * n_items
         # Room that is never written to takes no memory.
         self._items = np.empty(room, dtype=np.int32)
-        self._classes = np.empty(room, dtype=np.min_scalar_type(n_classes))
-        self._distances = np.empty(room, dtype=kind)
+        self._classes = np.empty(room, dtype=np.min_scalar_type(scratch.shape[1]))
+        self._distances = np.empty(room, dtype=scratch.dtype)
         self._n_listed = 0
+        self._flags = np.zeros(-(-scratch.size // 8) * 8, dtype=np.bool_)
 
     def add(self, index: slice | Ints, distance: Chunk, weight: Chunk, mass: Chunk) -> None:
         """List the likely classes of a chunk: ``weight`` / (1 + ``mass``) is their probability."""
         if self._n_listed > self._items.size:
             return
-        places = _few_places(weight, self._enough * (1 + mass))
+        places = self._places(weight, self._enough * (1 + mass))
         begin, self._n_listed = self._n_listed, self._n_listed + places.size
         if self._n_listed > self._items.size:
             return
@@ -264,6 +250,20 @@ class _LikelyList:
         self._items[here] = rows + index.start if isinstance(index, slice) else index[rows]
         self._classes[here] = classes
         self._distances[here] = distance.take(places)
+
+    def _places(self, weight: Chunk, enough: Chunk) -> Ints:
+        """Return the flat places where ``weight`` reaches its row's ``enough``, a few of them all.
+
+        Eight flags at once are looked at as one number, which is zero as a rule.
+        """
+        flags = self._flags[: -(-weight.size // 8) * 8]
+        flags[weight.size :] = False
+        np.greater_equal(weight, enough[:, None], out=flags[: weight.size].reshape(weight.shape))
+        # Searching booleans is several times as fast as searching numbers.
+        eights = np.flatnonzero(flags.view(np.uint64) != 0)
+        hits = np.flatnonzero(flags.reshape(-1, 8)[eights])
+        places: Ints = eights[hits >> 3] * 8 + (hits & 7)
+        return places
 
     def finish(self) -> LikelyClasses | None:
         if self._n_listed > self._items.size:

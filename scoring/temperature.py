@@ -84,10 +84,14 @@ def fit_temperatures(
     searches = _guess(rows, [group for group, each in enumerate(found) if each == inf])
     if read_last and searches and len(searches) == n_groups:
         _approach(searches, rows)
+    is_read = False  # by the pass that takes down more, which has to know of all groups at first
     while searches:
         ask = {group: search.inverse for group, search in searches.items()}
-        last = len(ask) == n_groups and all(search.near for search in searches.values())
-        slopes = read_last(ask) if read_last and last else rows.slopes(ask)
+        is_near = all(search.near for search in searches.values())
+        if read_last and is_near and (is_read or len(ask) == n_groups):
+            slopes, is_read = read_last(ask), True
+        else:
+            slopes = rows.slopes(ask)
         for group, search in list(searches.items()):
             try:
                 _check_signal(slopes.get(group), rows.logits, rows.groups == group)

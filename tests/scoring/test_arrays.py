@@ -8,6 +8,7 @@ from scoring.arrays import (
     as_rows,
     finite_rows,
     key_ranks,
+    rising_order,
     row_chunks,
     row_sums,
     widen_half,
@@ -122,3 +123,12 @@ def test_the_sum_of_a_row_does_not_depend_on_its_place():
     np.testing.assert_array_equal(row_sums(rows[order]), row_sums(rows)[order])
     np.testing.assert_array_equal(row_sums(rows[:7]), row_sums(rows)[:7])
     np.testing.assert_allclose(row_sums(rows), rows.sum(axis=1, dtype=np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_values", [1, 3, 1000])
+def test_rising_order_breaks_ties_as_lexsort_does(n_values):
+    rng = np.random.default_rng(0)
+    ties = rng.permutation(500)
+    values = rng.integers(0, n_values, 500) / 7
+    np.testing.assert_array_equal(rising_order(values, ties), np.lexsort((ties, values)))
+    assert rising_order(np.empty(0), np.empty(0, int)).size == 0

@@ -20,6 +20,7 @@ from scoring.calibration import (
     VectorScaler,
     calibrator_from_json,
 )
+from tests.scoring.rows import CountingRows
 
 
 def sample(temperature=1.0, n_items=2000, n_classes=5, seed=0):
@@ -103,17 +104,6 @@ def test_b119_the_order_of_the_items_does_not_matter(dtype, n_classes, tolerance
     shuffled = TemperatureScaler.fit(logits[order], labels[order]).temperature
     fitted = TemperatureScaler.fit(logits, labels).temperature
     assert shuffled == pytest.approx(fitted, abs=tolerance)
-
-
-class CountingRows:
-    """Rows that count how often each of them is read."""
-
-    def __init__(self, rows):
-        self.rows, self.shape, self.dtype, self.n_read = rows, rows.shape, rows.dtype, 0
-
-    def __getitem__(self, rows):
-        self.n_read += len(self.rows[rows])
-        return self.rows[rows]
 
 
 def test_a_large_fit_reads_the_logits_twice_and_a_little():

@@ -14,6 +14,7 @@ from scoring.expert_calibration import calibrate_expert
 from scoring.last_pass import LastPass, move_readings
 from scoring.readings import read_items
 from scoring.temperature import LabelledRows
+from tests.scoring.rows import CountingRows
 
 N_ITEMS = 60_000
 
@@ -126,3 +127,15 @@ def test_b101_rows_that_turn_out_broken_on_the_way_count_nowhere(stored):
     refusal = calibrate_expert(logits, same, half_a).degenerate
     assert refusal == calibrate_expert(logits, same, half_a, valid=~broken).degenerate
     assert refusal.reason == "single_label"
+
+
+@pytest.mark.parametrize(
+    ("sharper_b", "passes"),
+    # Scores by the other half's temperature have to be read where that is far away.
+    [(1.0, 1.4), (1.01, 1.4), (2.0, 2.4)],
+)
+def test_many_rows_are_read_once_and_a_part_of_them_again(sharper_b, passes):
+    logits, labels, half_a = sample(200_000, sharper_b=sharper_b)
+    rows = CountingRows(np.tile(logits, 3))
+    assert calibrate_expert(rows, labels, half_a).degenerate is None
+    assert rows.n_read < passes * 200_000
