@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tests.benchmarks.floor import measure_floor
-from tests.benchmarks.stage import EXPERTS, make_input
+from tests.benchmarks.goals import Goal
+from tests.benchmarks.large import list_large_goals
+from tests.benchmarks.processes import Figures, finish, start
+from tests.benchmarks.stage import make_input
 
-Figures = dict[str, Any]
 CORE = (
     "ours",
     "ours_float32",
@@ -28,39 +26,6 @@ CORE = (
     "temperature_peer",
     "peer",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """One line of the table: ``ours`` / ``peer`` should be at most ``limit``."""
-
-    name: str
-    ours: float
-    peer: float
-    limit: float
-    unit: str = "s"
-
-    def __str__(self) -> str:
-        ratio = self.ours / self.peer
-        verdict = "met" if ratio <= self.limit else "MISSED"
-        return (
-            f"{self.name:58}{self.ours:10.3f}{self.peer:10.3f} {self.unit:3}"
-            f"{ratio:9.3f}  <= {self.limit:6.3f}  {verdict}"
-        )
-
-
-def start(way: str, folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.stage", way, str(folder)], stdout=subprocess.PIPE
-    )
-
-
-def finish(process: subprocess.Popen[bytes]) -> Figures:
-    printed, _ = process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
-    figures: Figures = json.loads(printed.splitlines()[-1])
-    return figures
 
 
 def run_ways(folder: Path, n_runs: int) -> tuple[dict[str, Figures], float | None]:
@@ -122,30 +87,17 @@ def describe_agreement(folder: Path, medians: dict[str, Figures]) -> list[str]:
     return lines
 
 
-def run_large(folder: Path, n_items: int) -> list[str]:
-    """Run the stage in two processes, one an expert; return what it took."""
-    make_input(folder, n_items, 1000, single=False)
-    started = time.perf_counter()
-    halves = [finish(process) for process in [start(name, folder) for name in EXPERTS]]
-    joined = finish(start("join", folder))
-    seconds = time.perf_counter() - started
-    peaks = ", ".join(f"{each['peak_mb']:.0f}" for each in [*halves, joined])
-    scaled = 6.0 * n_items / 1_280_000
-    verdict = "met" if seconds <= scaled else "MISSED"
-    cpu = sum(each["cpu"] for each in [*halves, joined])
-    took = (
-        f"{n_items:,} x 1,000 float16, two experts, two processes: {seconds:.1f} s with start-up "
-        f"(goal {scaled:.1f} s: {verdict}), CPU {cpu:.1f} s"
-    )
-    return [took, f"peak memory of the two and of the join: {peaks} MB (goal 200 MB)"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...")
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--large", type=int, default=1_280_000, help="items; 0 leaves it out")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="for 5 GB of input, on a disk: where files begin as memory (tmpfs) no cache is cold",
+    )
     parser.add_argument("--quick", action="store_true", help="10,000 items, once, nothing large")
     options = parser.parse_args()
     if options.quick:
@@ -155,7 +107,7 @@ def main() -> None:
         f"calibrate + flag, two experts, {options.items:,} x {options.classes:,} logits in "
         f"float16, median of {options.runs} interleaved runs\n\n"
     )
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         make_input(folder, options.items, options.classes)
         medians, floor = run_ways(folder, options.runs)
@@ -166,8 +118,10 @@ def main() -> None:
         out("no C compiler (cc): the fused pass is left out\n")
     out("\n" + "".join(f"{line}\n" for line in agreement))
     if options.large:
-        with tempfile.TemporaryDirectory() as name:
-            out("\n" + "".join(f"{line}\n" for line in run_large(Path(name), options.large)))
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            make_input(Path(name), options.large, options.classes, single=False)
+            goals = list_large_goals(Path(name), options.large)
+        out("\n" + "".join(f"{goal}\n" for goal in goals))
     out("\n")
     sys.stdout.flush()
     vision = [sys.executable, "-m", "tests.benchmarks.vision"]

@@ -13,10 +13,9 @@ import numpy as np
 from tests.benchmarks.stage import EXPERTS, load
 
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
-RUNS = 5
 
 
-def measure_floor(folder: Path) -> float | None:
+def measure_floor(folder: Path, n_runs: int = 5) -> float | None:
     """Return the CPU seconds of one pass over both experts, or None where there is no compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
@@ -31,7 +30,7 @@ def measure_floor(folder: Path) -> float | None:
     n_items, n_classes = matrices[0].shape
     top1, confidence = np.empty(n_items, np.int32), np.empty(n_items, np.float32)
     seconds = []
-    for _ in range(RUNS):
+    for _ in range(n_runs):
         started = time.process_time()
         for logits in matrices:
             run_pass(

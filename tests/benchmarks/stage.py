@@ -29,7 +29,7 @@ def make_input(folder: Path, n_items: int, n_classes: int, *, single: bool = Tru
     for name in EXPERTS:
         files = [
             np.lib.format.open_memmap(
-                folder / f"{name}_{np.dtype(kind).name}.npy", "w+", kind, (n_items, n_classes)
+                input_file(folder, name, np.dtype(kind).name), "w+", kind, (n_items, n_classes)
             )
             for kind in kinds
         ]
@@ -42,8 +42,12 @@ def make_input(folder: Path, n_items: int, n_classes: int, *, single: bool = Tru
                 file[rows] = (block * 1.6).astype(np.float16)
 
 
+def input_file(folder: Path, name: str, kind: str = "float16") -> Path:
+    return folder / f"{name}_{kind}.npy"
+
+
 def load(folder: Path, name: str, kind: str = "float16") -> np.ndarray:
-    return np.load(folder / f"{name}_{kind}.npy", mmap_mode="r")
+    return np.load(input_file(folder, name, kind), mmap_mode="r")
 
 
 def halves_of(n_items: int) -> np.ndarray:
