@@ -4,6 +4,7 @@ from audit.loaders.base import (
     ImportRefused,
     LoadedClass,
     LoadedDataset,
+    LoadedExample,
     LoadedItem,
     Problem,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "ImportRefused",
     "LoadedClass",
     "LoadedDataset",
+    "LoadedExample",
     "LoadedItem",
     "Problem",
     "load_dataset",

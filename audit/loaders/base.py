@@ -43,6 +43,16 @@ class LoadedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedExample:
+    """A solved question that few-shot prompts of its subject show; never an item."""
+
+    subject: str
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedDataset:
     """A data set read and checked, its images not yet opened."""
 
@@ -52,6 +62,7 @@ class LoadedDataset:
     root: Path | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    examples: tuple[LoadedExample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ FORMATS = {  # paths, not functions: a format's own libraries load when it is us
     "imagefolder": "audit.loaders.imagefolder.load_imagefolder",
     "imagenet": "audit.loaders.imagenet.load_imagenet",
     "manifest": "audit.loaders.manifest.load_manifest",
+    "mmlu": "audit.loaders.mmlu.load_mmlu",
     "tasks": "audit.loaders.tasks.load_tasks",
     "webdataset": "audit.loaders.webdataset.load_webdataset",
 }

@@ -68,6 +68,17 @@ def _read_csv(
         raise refuse("empty", "a header and no rows")
 
 
+def read_records(path: Path, problems: ProblemList) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of a CSV file without a header, with the line each starts on."""
+    check_text_file(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        while (record := _next_record(reader)) is not None:
+            number, values = record
+            if _are_short(number, dict(enumerate(values)), problems):
+                yield number, values
+
+
 def _next_record(reader: Any) -> tuple[int, list[str]] | None:
     """Return the next record that is not an empty line, with the line it starts on."""
     while True:
@@ -107,13 +118,13 @@ def _check_columns(
     problems.raise_if_any()
 
 
-def _are_short(number: int, fields: Mapping[str, Any], problems: ProblemList) -> bool:
+def _are_short(number: int, fields: Mapping[Any, Any], problems: ProblemList) -> bool:
     """Note fields that are too long; measured in bytes only where characters leave a doubt."""
     for column, value in fields.items():
         text = value if isinstance(value, str) else "".join(_texts_in(value))
         if 4 * len(text) > MAX_FIELD_BYTES and len(text.encode()) > MAX_FIELD_BYTES:
             message = f"over {MAX_FIELD_BYTES} bytes"
-            problems.add(number, column, "field_too_long", message)
+            problems.add(number, str(column), "field_too_long", message)
             return False
     return True
 

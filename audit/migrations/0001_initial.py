@@ -240,6 +240,22 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('dataset', 'index'), name='one_class_per_index')],
             },
         ),
+        migrations.CreateModel(
+            name='FewShotExample',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('subject', models.CharField(blank=True, max_length=255)),
+                ('position', models.PositiveIntegerField()),
+                ('question', models.TextField()),
+                ('choices', models.JSONField()),
+                ('answer', models.PositiveSmallIntegerField()),
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='examples', to='audit.dataset')),
+            ],
+            options={
+                'ordering': ['dataset', 'position'],
+                'constraints': [models.UniqueConstraint(fields=('dataset', 'position'), name='one_example_per_position')],
+            },
+        ),
         migrations.AddConstraint(
             model_name='item',
             constraint=models.UniqueConstraint(fields=('dataset', 'position'), name='one_item_per_position'),

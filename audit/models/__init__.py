@@ -2,7 +2,7 @@
 
 from audit.models.audits import Audit, AuditExpert, Flag
 from audit.models.claims import Claimable
-from audit.models.datasets import Dataset, DatasetClass, Item
+from audit.models.datasets import Dataset, DatasetClass, FewShotExample, Item
 from audit.models.projects import Membership, Project, Role
 from audit.models.scores import Chunk, ScoreSet, UnscorableItem
 from audit.models.workers import Installation, Worker
@@ -14,6 +14,7 @@ __all__ = [
     "Claimable",
     "Dataset",
     "DatasetClass",
+    "FewShotExample",
     "Flag",
     "Installation",
     "Item",

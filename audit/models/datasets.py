@@ -84,6 +84,26 @@ class DatasetClass(models.Model):
         return self.name
 
 
+class FewShotExample(models.Model):
+    """A solved question that few-shot prompts of its subject show, by its place. Never changes."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="examples")
+    subject = models.CharField(max_length=255, blank=True)
+    position = models.PositiveIntegerField()
+    question = models.TextField()
+    choices = models.JSONField()
+    answer = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["dataset", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "position"], name="one_example_per_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"example {self.position} of {self.dataset}"
+
+
 class Item(models.Model):
     """One image or question with the label it was published with. Never changes."""
 

@@ -15,8 +15,9 @@ from typing import cast
 from django.db import IntegrityError, transaction
 
 from audit.images import InspectedImage, UnusableImage, inspect
-from audit.loaders import LoadedDataset, LoadedItem
-from audit.models import Dataset, DatasetClass, Item, Project
+from audit.loaders import LoadedDataset, LoadedExample, LoadedItem
+from audit.models import Dataset, DatasetClass, FewShotExample, Item, Project
+from audit.questions import UnusableQuestion, inspect_question
 
 BATCH = 500
 Progress = Callable[[int, int], None]
@@ -32,7 +33,7 @@ class Checked:
 
     loaded: LoadedItem
     image: InspectedImage | None = None
-    problem: UnusableImage | None = None
+    problem: UnusableImage | UnusableQuestion | None = None
 
 
 def store_dataset(
@@ -62,7 +63,7 @@ def store_dataset(
         n_items=len(items),
         n_classes=len(loaded.classes),
         n_quarantined=sum(item.is_quarantined for item in items),
-        sha256=hash_items(items),
+        sha256=hash_items(items, loaded.examples),
         notice=notice,
     )
     try:
@@ -86,6 +87,20 @@ def store_dataset(
             for item in items:
                 item.dataset = dataset
             Item.objects.bulk_create(items, batch_size=BATCH)
+            FewShotExample.objects.bulk_create(
+                [
+                    FewShotExample(
+                        dataset=dataset,
+                        position=position,
+                        subject=each.subject,
+                        question=each.question,
+                        choices=list(each.choices),
+                        answer=each.answer,
+                    )
+                    for position, each in enumerate(loaded.examples)
+                ],
+                batch_size=BATCH,
+            )
     except IntegrityError as error:
         raise DatasetRefusedError(f"a data set named {slug!r} was stored meanwhile") from error
     return dataset
@@ -93,6 +108,9 @@ def store_dataset(
 
 def check_items(loaded: LoadedDataset, on_progress: Progress) -> Iterable[Checked]:
     """Yield the items in order, each image opened and decoded once."""
+    if loaded.kind == "multiple_choice":
+        yield from (_check_question(item) for item in loaded.items)
+        return
     if loaded.kind != "image" or loaded.root is None:
         yield from (Checked(item) for item in loaded.items)
         return
@@ -102,6 +120,14 @@ def check_items(loaded: LoadedDataset, on_progress: Progress) -> Iterable[Checke
         for done, checked in enumerate(results, start=1):
             yield checked
             on_progress(done, len(loaded.items))
+
+
+def _check_question(item: LoadedItem) -> Checked:
+    try:
+        inspect_question(item.question, item.choices)
+    except UnusableQuestion as problem:
+        return Checked(item, problem=problem)
+    return Checked(item)
 
 
 def _check_item(root: Path, item: LoadedItem) -> Checked:
@@ -156,9 +182,12 @@ def _text_hash(loaded: LoadedItem) -> str:
     return hashlib.sha256(repr((loaded.question, tuple(loaded.choices))).encode()).hexdigest()
 
 
-def hash_items(items: Iterable[Item]) -> str:
-    """Return the hash of a data set: keys, given labels and contents in item order."""
+def hash_items(items: Iterable[Item], examples: Iterable[LoadedExample] = ()) -> str:
+    """Return the hash of a data set: keys, given labels and contents in item order, examples."""
     digest = hashlib.sha256()
     for item in items:
         digest.update(f"{item.key}\0{item.given_label}\0{item.content_sha256}\n".encode())
+    for example in examples:
+        digest.update(repr((example.subject, example.question, example.choices)).encode())
+        digest.update(f"\0{example.answer}\n".encode())
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from audit.images import UnusableImage, open_rgb
 from audit.models import Dataset, Item
-from scoring.experts.base import InputProblem, Question
+from scoring.experts.base import InputProblem, Question, SolvedQuestion
 
 
 @dataclass(slots=True)
@@ -59,7 +59,23 @@ def prepare_inputs(dataset: Dataset, items: Sequence[Item]) -> Inputs:
         pictures = Pictures(dataset, items, places)
         return Inputs(pictures, places, pictures.problems)
     chosen = [items[place] for place in places]
+    examples = _read_examples(dataset, {item.subject for item in chosen})
     questions = [
-        Question(item.question, tuple(item.choices), item.subject, item.key) for item in chosen
+        Question(
+            item.question,
+            tuple(item.choices),
+            item.subject,
+            item.key,
+            tuple(examples.get(item.subject, ())),
+        )
+        for item in chosen
     ]
     return Inputs(questions, places)
+
+
+def _read_examples(dataset: Dataset, subjects: set[str]) -> dict[str, list[SolvedQuestion]]:
+    found: dict[str, list[SolvedQuestion]] = {}
+    for each in dataset.examples.filter(subject__in=subjects).order_by("position"):
+        solved = SolvedQuestion(each.question, tuple(each.choices), each.answer)
+        found.setdefault(each.subject, []).append(solved)
+    return found
