@@ -205,7 +205,8 @@
     const item = openItem();
     if (!item) return;
     item.is_referred = !item.is_referred;
-    const body = { slot: item.slot, ticket: leases.ticket(item.slot) ?? "", is_open: item.is_referred, note: drafts.of(item).note };
+    const note = drafts.of(item).note || (picture.isFailed ? "The picture can't be displayed." : "");
+    const body = { slot: item.slot, ticket: leases.ticket(item.slot) ?? "", is_open: item.is_referred, note };
     outbox.put({ kind: "refer", url: config.urls.refer, slot: item.slot, body });
     showAnswer();
     say(item.is_referred ? "Flagged for adjudication" : "Flag taken back");

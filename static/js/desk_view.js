@@ -40,6 +40,9 @@ class DeskView {
     this.desk(item.mode);
     this.part("past").hidden = !shown.past;
     if (shown.past) this.part("past-words").textContent = describe(shown.past);
+    this.part("past-note").textContent = shown.past?.told
+      ? "A change of mind is kept beside it; the curves count what you said before."
+      : "A new verdict replaces it.";
     this.note(draft.note);
     this.told(item, shown);
     if (item.mode === "quick") this.#quick(item, draft);
@@ -50,7 +53,7 @@ class DeskView {
       setState(button, "aria-pressed", item.mode === "full" || shown.past ? isPressed : null);
       setState(button, "aria-disabled", item.mode === "full" ? !shown.can(verdict) : null);
     }
-    const flag = document.querySelector("[data-act=refer]");
+    const flag = document.querySelector(".strip-end [data-act=refer]");
     flag.setAttribute("aria-pressed", String(item.is_referred));
   }
 

@@ -30,6 +30,10 @@ class Picture extends EventTarget {
     addEventListener("online", () => pane.dataset.state === "failed" && this.show(this.#shown));
   }
 
+  get isFailed() {
+    return this.#pane.dataset.state === "failed";
+  }
+
   // Fetches and decodes without showing; keeps what may be wanted again.
   prefetch(addresses) {
     for (const address of addresses) this.#load(address, "low");

@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from reviews.models import Judgment
+from reviews.models import Judgment, Referral
 from tests.browser.conftest import log_in_through_the_page
 from tests.browser.desk_steps import (
     EYES,
@@ -20,6 +20,7 @@ from tests.browser.desk_steps import (
     press,
     see_item,
     verdicts,
+    wait_until,
     wait_until_saved,
 )
 
@@ -228,6 +229,8 @@ def test_r29_a_picture_that_does_not_load_takes_no_verdict_until_it_does(make_pa
     expect(page.get_by_role("button", name="Label correct", exact=True)).to_be_disabled()
     page.wait_for_timeout(EYES)
     page.keyboard.press("q")
+    page.get_by_role("button", name="Flag it").click()
+    wait_until(page, lambda: Referral.objects.filter(note__contains="be displayed").exists())
     page.unroute(f"**{address}")
     page.get_by_role("button", name="Try again").click()
     press(page, "u")

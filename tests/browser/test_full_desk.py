@@ -202,6 +202,7 @@ def test_label_and_experts_show_on_r_and_a_change_of_mind_is_a_second_version(ma
     expect(told.locator("[data-part=told-given]")).to_contain_text("class 0")
     expect(told.get_by_role("row")).to_have_count(3)
     expect(told).to_contain_text("Confidence bin 1 of 3")
+    expect(page.locator("[data-part=past]")).to_contain_text("count what you said before")
     see_item(page)
     tick(page, "class 0")
     tick(page, "class 1")  # taken off
