@@ -9,7 +9,13 @@ from django.urls import reverse
 
 from audit.evidence import evidence_folder
 from audit.models import Audit, Dataset, DatasetClass, Flag, Role
-from tests.factories import make_dataset, make_member, make_project, make_ready_audit
+from tests.factories import (
+    make_dataset,
+    make_member,
+    make_project,
+    make_questions,
+    make_ready_audit,
+)
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -186,3 +192,15 @@ def test_names_from_the_data_are_text(client, audit):
     page = open_queue(client, audit).content.decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_B090_a_question_is_shown_with_its_options_as_text(client):
+    dataset = make_questions(n_items=6)
+    hostile = "<img src=x onerror=alert(1)> {{7*7}}"
+    dataset.items.filter(position=0).update(question=hostile, choices=["None", hostile, "c", "d"])
+    audit = make_ready_audit(dataset, n_flags=3)
+    client.force_login(make_member(dataset.project, Role.MAINTAINER))
+    page = open_item(client, audit, dataset.items.get(position=0), HTMX).content.decode()
+    assert "<img" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt; {{7*7}}") == 2
+    assert "<bdi>None</bdi>" in page
