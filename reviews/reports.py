@@ -22,6 +22,7 @@ from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import (
     JudgedSample,
     detection_rate,
+    detection_share,
     largest_k,
     precision,
 )
@@ -232,9 +233,9 @@ def _worst_detection_rates(none: JudgedSample, every: JudgedSample, members: Mas
     """Return the rate had unsure items been errors outside the set only, and inside only."""
     inside = members[none.judged]
     return {
-        where: detection_rate(
+        where: detection_share(
             replace(none, is_error=np.where(is_error, every.is_error, none.is_error)), members
-        ).estimate
+        )
         for where, is_error in (("errors_outside", ~inside), ("errors_inside", inside))
     }
 

@@ -128,13 +128,13 @@ class JudgedSample:
         stratum with one judged item adds nothing: it has no sample variance.
         """
         of_judged, n = self.stratum[self.judged], np.maximum(self.n_judged, 1)
-        centred = [
-            values - (np.bincount(of_judged, values, self.sizes.size) / n)[of_judged]
-            for values in (first, second)
-        ]
-        products = np.bincount(of_judged, centred[0] * centred[1], self.sizes.size)
+        # Shares of 0 and 1 and their residuals: nothing is lost by taking the means off the sums.
+        sums, others, products = (
+            np.bincount(of_judged, values, self.sizes.size)
+            for values in (first, second, first * second)
+        )
         factor = self.sizes * (self.sizes - self.n_judged) / (n * np.maximum(n - 1, 1))
-        return float((factor * products).sum())
+        return float((factor * (products - sums * others / n)).sum())
 
 
 def merge_thin_strata(sizes: Ints, n_judged: Ints, is_flagged: Mask) -> Ints:
@@ -218,6 +218,17 @@ def detection_rate(sample: JudgedSample, members: Mask) -> Interval:
     odds = mover_difference(_log(inside), _log(outside), correlate_totals(sample, found, missed))
     rate, low, high = (float(expit(value)) for value in (odds.estimate, odds.low, odds.high))
     return Interval(rate, low, high, odds.census)
+
+
+def detection_share(sample: JudgedSample, members: Mask) -> float | None:
+    """Return the estimate of ``detection_rate`` alone, which takes a small part of the time."""
+    known = sample.is_known
+    if (members & ~known & (sample.stratum >= 0)).any() or not known.any():
+        return None
+    inside, outside = (
+        sample.total(judged_errors(sample, part)) for part in (members & known, ~members & known)
+    )
+    return inside / (inside + outside) if inside + outside > 0 else None
 
 
 def largest_k(sample: JudgedSample, bin_rank: Ints, n_bins: int, target: float) -> int:

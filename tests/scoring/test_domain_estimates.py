@@ -11,6 +11,7 @@ from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import (
     JudgedSample,
     detection_rate,
+    detection_share,
     largest_k,
     merge_thin_strata,
     precision,
@@ -321,6 +322,8 @@ def test_intervals_hold_their_estimate_and_stay_in_range(seed, n_strata, draws):
     ).astype(int)
     sample = JudgedSample.build(stratum, flagged, judged, rng.random(judged.size) < rng.random())
     members, others = (rng.random(stratum.size) < 0.5 for _ in range(2))
+    share = detection_rate(sample, members).estimate
+    assert detection_share(sample, members) == (None if share is None else pytest.approx(share))
     for estimate in (precision(sample, members), detection_rate(sample, members)):
         assert 0 <= estimate.low <= estimate.high <= 1
         if estimate.estimate is not None:
