@@ -26,6 +26,7 @@ from scoring.domain_estimates import (
     largest_k,
     precision,
 )
+from scoring.equal_detection import difference_at_detection, precision_at_detection
 from scoring.intervals import IntervalMethod
 from scoring.trend import precision_trend
 
@@ -33,6 +34,7 @@ Document: TypeAlias = dict[str, Any]
 
 N_DEPTHS = 20
 PRECISION_TARGET = 0.9
+DETECTION_RATES = tuple(tenth / 10 for tenth in range(1, 10))
 BAND_SEED = 20
 """One seed for all bands: the same judgments must give the same report."""
 
@@ -66,14 +68,19 @@ def curves(
     methods: Sequence[str] | None = None,
     intervals: IntervalMethod = "wilson",
     target: float = PRECISION_TARGET,
+    *,
+    equal_detection: bool = False,
 ) -> Document:
-    """Return the report of the contract: points per method, overlap of each pair, agreement."""
+    """Return the report of the contract: points per method, overlap of each pair, agreement.
+
+    ``equal_detection`` adds a comparison at nine detection rates, which takes a while.
+    """
     evidence = replace(
         gather_evidence(audit, truth, policy), intervals=intervals, precision_target=target
     )
     chosen = choose_methods(audit, evidence.population, methods)
     sample, known = evidence.sample, evidence.truth
-    return {
+    document: Document = {
         "audit": audit.pk,
         "truth": truth,
         "policy": str(policy),
@@ -96,6 +103,32 @@ def curves(
             **describe_agreement(known.votes),
         },
     }
+    if equal_detection:
+        _compare_at_detection(evidence, document)
+    return document
+
+
+def _compare_at_detection(evidence: Evidence, document: Document) -> None:
+    """Add to methods and pairs what they are worth where they find the same share of errors."""
+    sample, ranks = evidence.sample, evidence.population.ranks
+    for method, described in document["methods"].items():
+        described["at_detection_rate"] = [
+            {"rate": rate, "flagged": point.flagged, "precision": write_interval(point.precision)}
+            for rate in DETECTION_RATES
+            if method in ranks
+            and (point := precision_at_detection(sample, ranks[method], rate)) is not None
+        ]
+    for pair in document["overlap"]:
+        differences = {
+            rate: difference_at_detection(sample, ranks[pair["a"]], ranks[pair["b"]], rate)
+            for rate in DETECTION_RATES
+            if pair["a"] in ranks and pair["b"] in ranks
+        }
+        pair["at_detection_rate"] = [
+            {"rate": rate, "difference": write_interval(difference)}
+            for rate, difference in differences.items()
+            if difference.estimate is not None
+        ]
 
 
 def gather_evidence(audit: Audit, truth: str, policy: str) -> Evidence:

@@ -134,6 +134,10 @@ def test_the_report_document(voted, run):
             assert {"flagged", "judged", "errors"} <= cell.keys()
             assert is_interval(cell["precision"])
         assert is_interval(pair["difference"])
+        assert all(is_interval(row["difference"]) for row in pair["at_detection_rate"])
+    at = report["methods"]["self_confidence"]["at_detection_rate"]
+    assert [row["rate"] for row in at] == sorted(row["rate"] for row in at)
+    assert all(is_interval(row["precision"]) and row["flagged"] > 0 for row in at)
     chosen = run("report", audit, "--methods", "ensemble", "confident_learning")
     assert list(chosen["methods"]) == ["ensemble", "confident_learning"]
     assert (chosen["truth"], chosen["policy"]) == ("judgments", "lenient")

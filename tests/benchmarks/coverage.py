@@ -21,6 +21,7 @@ from scoring.cascade_measures import measure_apgr
 from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import JudgedSample, detection_rate, precision
 from scoring.ece_intervals import ece_interval
+from scoring.equal_detection import precision_at_detection
 from scoring.estimates import detection_rate_curve, method_difference, precision_curve
 from scoring.intervals import Interval
 from scoring.judges import judged_detection_rate, judged_rate
@@ -54,17 +55,23 @@ class Design:
         is_error = within < np.round(sizes * rates)[stratum]
         second = rng.random(stratum.size) < np.where(is_error, 0.6, 0.1) * (stratum < N_BINS)
         says = rng.random(stratum.size) < np.where(is_error, SENSITIVITY, 1 - SPECIFICITY)
-        return Population(stratum, is_error, second, says.astype(np.float64))
+        ranks = np.empty(stratum.size, dtype=np.int64)
+        ranks[np.lexsort((rng.random(stratum.size), stratum))] = np.arange(1, stratum.size + 1)
+        return Population(stratum, is_error, second, says.astype(np.float64), ranks)
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Items by stratum; what a ``second`` method flags cuts through strata; a ``judge``'s word."""
+    """Items by stratum; what a ``second`` method flags cuts through strata; a ``judge``'s word.
+
+    ``ranks``: places of all items, from 1 on, stratum by stratum and within them by chance.
+    """
 
     stratum: Ints
     is_error: Mask
     second: Mask
     judge: Floats
+    ranks: Ints
 
     def precision(self, members: Mask) -> float:
         return float(self.is_error[members].mean())
@@ -118,6 +125,11 @@ def _items(items: Population, sample: JudgedSample, sets: list[Mask]) -> Iterato
     yield "P diff", gap, precision_difference(sample, top, second)
     gap = items.detection(top) - items.detection(second)
     yield "D diff", gap, detection_difference(sample, top, second)
+    point = precision_at_detection(sample, items.ranks, 0.3)
+    if point is not None:
+        found = np.cumsum(items.is_error[np.argsort(items.ranks)])
+        place = int(np.searchsorted(found, 0.3 * found[-1]))
+        yield "P at D .3", float(found[place] / (place + 1)), point.precision
     rate = judged_rate(sample, items.judge, everything).corrected
     yield "P judge", items.precision(everything), rate
     rate = judged_detection_rate(sample, items.judge, everything).corrected
@@ -216,8 +228,8 @@ def write_table(n_runs: int, seed: int) -> Iterator[str]:
     for place, design in enumerate(DESIGNS):
         coverage = measure_coverage(design, n_runs, rng)
         if place == 0:
-            yield f"{'':28}" + "".join(f"{name:>9}" for name in coverage)
-        yield f"{design.name:28}" + "".join(f"{share:9.3f}" for share in coverage.values())
+            yield f"{'':28}" + "".join(f"{name:>10}" for name in coverage)
+        yield f"{design.name:28}" + "".join(f"{share:10.3f}" for share in coverage.values())
     for name, truth, trial in OTHERS:
         share = sum(holds(trial(rng), truth) for _ in range(n_runs)) / n_runs
         yield f"{name:28}{share:9.3f}"

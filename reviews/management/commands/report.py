@@ -57,6 +57,7 @@ class Command(AuditCommand):
                 options["methods"],
                 options["intervals"],
                 options["target"],
+                equal_detection=True,
             )
             if options["plan"] is not None:
                 document["plan"] = plan_review(
@@ -100,6 +101,10 @@ def write_report(document: dict[str, Any]) -> str:
             for cell, row in pair["cells"].items()
         ]
         lines.append(f"  precision of A - B: {_write_rate(pair['difference'])}")
+        lines += [
+            f"  where both detect {row['rate']:.0%}: {_write_rate(row['difference'])}"
+            for row in pair["at_detection_rate"]
+        ]
     if "plan" in document:
         lines += _write_plan(document["plan"])
     return "\n".join(lines)
