@@ -24,7 +24,7 @@ from scoring.experts.base import ExpertUnavailable
 
 logger = logging.getLogger(__name__)
 # What isn't there for now: nobody is to blame, and it is tried again until it is back.
-AWAY = (DatabaseError, ExpertUnavailable, ScoreStoreError)
+AWAY = (DatabaseError, ExpertUnavailable, ScoreStoreError, chunks.OtherExpertError)
 # Enough wake-ups on their way to keep every worker busy, few enough that messages of a cancelled
 # audit don't pile up.
 ANNOUNCED_AHEAD = 16

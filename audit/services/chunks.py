@@ -37,6 +37,10 @@ logger = logging.getLogger(__name__)
 CLOSE_AT_ONCE_BYTES = 1 << 26
 
 
+class OtherExpertError(RuntimeError):
+    """The expert of this name isn't, on this machine, the one that scored the first chunks."""
+
+
 @lru_cache(maxsize=2)
 def loaded_expert(name: str) -> Expert:
     """Return the expert, kept in this process's memory between chunks."""
@@ -107,9 +111,16 @@ def _check_expert(score_set: ScoreSet, expert: Expert) -> None:
             "class_count",
             f"{score_set.expert} knows {got} classes, {score_set.dataset} has {expected}",
         )
-    if not score_set.card:
-        score_set.card = expert.card.to_json()
-        ScoreSet.objects.filter(pk=score_set.pk, card={}).update(card=score_set.card)
+    card = expert.card.to_json()
+    if not score_set.card and ScoreSet.objects.filter(pk=score_set.pk, card={}).update(card=card):
+        score_set.card = card
+    elif not score_set.card:
+        score_set.refresh_from_db(fields=["card"])
+    if score_set.card["fingerprint"] != card["fingerprint"]:
+        raise OtherExpertError(
+            f"version_mismatch: on {claims.owner_name()} {score_set.expert} has other weights or "
+            "prepares its input otherwise than where it scored the first chunks"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from numpy.typing import NDArray
 
@@ -134,6 +135,39 @@ def resume_scores(score_set: ScoreSet) -> bool:
             work=Claimable.Work.PENDING, attempts=0, announced_at=None, error=""
         )
     return bool(resumed)
+
+
+@transaction.atomic
+def forget_scores(score_set: ScoreSet) -> None:
+    """Have an expert score everything anew: its weights have changed, say.
+
+    An audit that is ready stays what it was, so scores that one rests on can't be forgotten.
+    """
+    if score_set.source != ScoreSet.Source.RUN:
+        raise ScoresRefusedError(f"{score_set}: imported scores can't be made anew")
+    if ready := score_set.audits.ready().first():
+        raise ScoresRefusedError(f"{score_set}: {ready} rests on these scores; rename the expert")
+    ScoreSet.objects.filter(pk=score_set.pk).update(
+        state=ScoreSet.State.SCORING,
+        work=Claimable.Work.PENDING,
+        epoch=F("epoch") + 1,
+        attempts=0,
+        card={},
+        sha256="",
+        error="",
+        failures=0,
+    )
+    # A worker with a chunk in hand loses it: its logits are the old expert's.
+    score_set.chunks.update(
+        work=Claimable.Work.PENDING,
+        epoch=F("epoch") + 1,
+        attempts=0,
+        announced_at=None,
+        error="",
+        shard="",
+        shard_sha256="",
+    )
+    score_set.unscorable.all().delete()
 
 
 def fail_scores(score_set_id: int, reason: str) -> None:

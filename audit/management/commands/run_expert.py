@@ -12,7 +12,7 @@ from audit.models import ScoreSet
 from audit.score_store import ScoreStoreError
 from audit.services.closing import reopen_damaged
 from audit.services.progress import score_set_progress
-from audit.services.scores import ScoresRefusedError, request_scores
+from audit.services.scores import ScoresRefusedError, forget_scores, request_scores
 
 
 class Command(AuditCommand):
@@ -29,6 +29,11 @@ class Command(AuditCommand):
             help="Compare finished scores with what was written; score what is damaged again.",
         )
         parser.add_argument(
+            "--anew",
+            action="store_true",
+            help="Forget what it scored before: its weights have changed and the workers were restarted.",
+        )
+        parser.add_argument(
             "--wait", action="store_true", help="Score here until done; needs no running worker."
         )
 
@@ -36,6 +41,9 @@ class Command(AuditCommand):
         dataset = find_dataset(options["dataset"])
         try:
             score_set = request_scores(dataset, options["expert"])
+            if options["anew"]:
+                forget_scores(score_set)
+                score_set.refresh_from_db()
             if options["check"] and score_set.is_ready:
                 self.progress(reopen_damaged(score_set) or "the scores are whole", last=True)
                 score_set.refresh_from_db()
