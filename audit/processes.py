@@ -69,6 +69,25 @@ class Child:
             self.process.terminate()
             self.is_stopping = True
 
+    def restart_soon(self) -> None:
+        """End a child that does nothing any more; it is started again."""
+        if self.is_running and self.process is not None:
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                self.signal(signal.SIGKILL)
+
+    def family(self) -> list[int]:
+        """Return the ids of the child's own children (Linux; elsewhere none are known)."""
+        if self.process is None:
+            return []
+        try:
+            listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        except OSError:
+            return []
+        return [int(pid) for pid in listed.split()]
+
     @property
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None

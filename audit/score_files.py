@@ -21,7 +21,7 @@ from django.conf import settings
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from audit.durable_files import write_durably
+from audit.durable_files import sync_folder, write_whole
 
 OBJECT_SCHEMES = ("s3://", "gs://", "az://")
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -36,6 +36,8 @@ class DamagedFileError(OSError):
 
 class ScoreFiles(Protocol):
     """Files of scores, by key ``<score set>/<name>``.
+
+    What is put may get lost in a power cut until `settle` has been called for its score set.
 
     A file that isn't there raises FileNotFoundError, any other trouble another OSError.
     """
@@ -54,6 +56,10 @@ class ScoreFiles(Protocol):
         """Drop this machine's copy, if it is but a copy."""
         ...
 
+    def settle(self, score_set_id: int) -> None:
+        """Make what was put last through a power cut."""
+        ...
+
     def names(self, score_set_id: int) -> list[str]: ...
 
     def remove(self, key: str) -> None: ...
@@ -68,13 +74,20 @@ class LocalFiles:
         self.folder = folder
 
     def put(self, key: str, chunks: Iterable[bytes]) -> str:
-        return write_durably(self.folder / key, chunks)
+        return write_whole(self.folder / key, chunks)
 
     def locate(self, key: str, sha256: str = "") -> Path:  # noqa: ARG002 - nothing to fetch
         return self.folder / key
 
     def forget(self, sha256: str) -> None:
         """Do nothing: these are the files themselves."""
+
+    def settle(self, score_set_id: int) -> None:
+        folder = self.folder / str(score_set_id)
+        for path in folder.glob("*"):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(folder)
 
     def names(self, score_set_id: int) -> list[str]:
         return sorted(path.name for path in (self.folder / str(score_set_id)).glob("*"))
@@ -97,7 +110,7 @@ class ObjectFiles:
         # By way of the cache: whoever wrote a shard is likely to read it, and the upload needs
         # to know the size.
         arriving = self._arrival("upload")
-        digest = write_durably(arriving, chunks)
+        digest = write_whole(arriving, chunks)
         try:
             with _as_os_errors():
                 obstore.put(self._store, key, arriving)
@@ -114,7 +127,7 @@ class ObjectFiles:
             return cached
         arriving = self._arrival("download")
         with _as_os_errors():
-            digest = write_durably(arriving, self._fetch(key))
+            digest = write_whole(arriving, self._fetch(key))
         if sha256 and digest != sha256:
             arriving.unlink()
             raise DamagedFileError(f"{key}: the stored object isn't what was written")
@@ -122,6 +135,9 @@ class ObjectFiles:
 
     def forget(self, sha256: str) -> None:
         self._path(sha256).unlink(missing_ok=True)
+
+    def settle(self, score_set_id: int) -> None:
+        """Do nothing: the store keeps what it has taken."""
 
     def names(self, score_set_id: int) -> list[str]:
         with _as_os_errors():

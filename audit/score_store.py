@@ -205,10 +205,15 @@ def _hash_file(file: BinaryIO, of_rows: Hash) -> str:
 
 
 def write_manifest(score_set_id: int, shards: Sequence[Shard], facts: dict[str, Any]) -> None:
-    """Write what a score set consists of and how it was made."""
+    """Write what a score set consists of and how it was made; from here on it lasts.
+
+    A shard needs no waiting for the disk before: one that a power cut takes away is noticed when
+    the shards are checked, and scored again.
+    """
     document = {**facts, "format": 1, "shards": [asdict(shard) for shard in shards]}
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
     score_files().put(file_key(score_set_id, MANIFEST), [text.encode()])
+    score_files().settle(score_set_id)
 
 
 def read_manifest(score_set_id: int) -> list[Shard]:

@@ -7,11 +7,13 @@ find in the database whether there is anything to do.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -23,8 +25,10 @@ from audit.services.audits import retry_or_fail_audit
 from scoring.experts.base import ExpertUnavailable
 
 logger = logging.getLogger(__name__)
+Held = TypeVar("Held", bound=Claimable)
+DATABASE_AWAY = (OperationalError, InterfaceError)
 # What isn't there for now: nobody is to blame, and it is tried again until it is back.
-AWAY = (DatabaseError, ExpertUnavailable, ScoreStoreError, chunks.OtherExpertError)
+AWAY = (*DATABASE_AWAY, ExpertUnavailable, ScoreStoreError, chunks.OtherExpertError)
 # Enough wake-ups on their way to keep every worker busy, few enough that messages of a cancelled
 # audit don't pile up.
 ANNOUNCED_AHEAD = 16
@@ -34,62 +38,78 @@ ANNOUNCED_PER_SLOT = 4
 @app.task(name="audit.tasks.process_chunk")
 def process_chunk(chunk_id: int, **_: Any) -> None:
     """Score one chunk; whatever goes wrong is recorded on it and tried again or narrowed down."""
-    if _refuse(Chunk, chunk_id):
-        return
-    chunk_id = chunks.make_way_for_urgent(chunk_id)
-    try:
-        chunks.score_chunk(chunk_id)
-    except BaseException as error:
-        # Also what isn't an Exception: a library that calls sys.exit() must not cost the chunk
-        # the time until its claim runs out.
-        logger.warning("chunk %s failed", chunk_id, exc_info=True)
-        running = Chunk.objects.filter(
-            pk=chunk_id, work=Claimable.Work.RUNNING, owner=claims.owner_name()
-        )
-        reason = f"{type(error).__name__}: {error}"
-        for chunk in running.select_related("score_set__dataset"):
-            if isinstance(error, AWAY):
-                claims.put_off(chunk, chunk.epoch, reason)
-            else:
-                attempts.give_up_attempt(chunk, reason, killed=False)
-        if not isinstance(error, Exception):
-            raise
+    with database_may_leave():
+        if is_refused(Chunk, chunk_id):
+            return
+        chunk_id = chunks.make_way_for_urgent(chunk_id)
+        try:
+            chunks.score_chunk(chunk_id)
+        except BaseException as error:
+            # Also what isn't an Exception: a library that calls sys.exit() must not cost the chunk
+            # the time until its claim runs out.
+            logger.warning("chunk %s failed", chunk_id, exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+            for chunk in held_here(Chunk, chunk_id).select_related("score_set__dataset"):
+                if isinstance(error, AWAY):
+                    claims.put_off(chunk, chunk.epoch, reason)
+                else:
+                    attempts.give_up_attempt(chunk, reason, killed=False)
+            if not isinstance(error, Exception):
+                raise
 
 
 @app.task(name="audit.tasks.calibrate_audit")
 def calibrate_audit(audit_id: int, **_: Any) -> None:
     """Calibrate and flag one audit; an attempt that raises is recorded and tried again."""
-    if _refuse(Audit, audit_id):
-        return
-    try:
-        calibration.calibrate_audit(audit_id)
-    except Exception as error:
-        logger.warning("audit %s failed", audit_id, exc_info=True)
-        running = Audit.objects.filter(
-            pk=audit_id, work=Claimable.Work.RUNNING, owner=claims.owner_name()
-        )
-        for audit in running:
-            if isinstance(error, (*AWAY, OSError)):
-                claims.put_off(audit, audit.epoch, f"{type(error).__name__}: {error}")
-            else:
-                retry_or_fail_audit(audit, f"{type(error).__name__}: {error}")
+    with database_may_leave():
+        if is_refused(Audit, audit_id):
+            return
+        try:
+            calibration.calibrate_audit(audit_id)
+        except Exception as error:
+            logger.warning("audit %s failed", audit_id, exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+            for audit in held_here(Audit, audit_id):
+                if isinstance(error, (*AWAY, OSError)):
+                    claims.put_off(audit, audit.epoch, reason)
+                else:
+                    retry_or_fail_audit(audit, reason)
 
 
 @app.task(name="audit.tasks.close_scores")
 def close_scores(score_set_id: int, **_: Any) -> None:
     """Close a score set whose chunks are all done."""
-    if not _refuse(ScoreSet, score_set_id):
+    with database_may_leave():
+        if is_refused(ScoreSet, score_set_id):
+            return
         closing.finish_scores(score_set_id)
 
 
-def _refuse(kind: type[Claimable], pk: int) -> bool:
-    """Leave work to others if this worker is of another version than the installation."""
+@contextmanager
+def database_may_leave() -> Iterator[None]:
+    """Leave work alone when the database goes away under it: its claim runs out by itself."""
+    try:
+        yield
+    except DATABASE_AWAY as error:
+        logger.warning("left alone, the database is away: %s", error)
+
+
+def is_refused(kind: type[Claimable], pk: int) -> bool:
+    """Hand a wake-up back if this worker is of another version than the installation."""
     refusal = workers.version_refusal()
     if refusal:
         logger.warning("%s %s left alone: %s", kind.__name__, pk, refusal)
         pending = kind._default_manager.filter(pk=pk, work=Claimable.Work.PENDING)
         pending.update(announced_at=None)
     return bool(refusal)
+
+
+def held_here(kind: type[Held], pk: int) -> QuerySet[Held]:
+    """Return the row if this process holds it, by a connection that works if there is one."""
+    if not connection.in_atomic_block:
+        close_old_connections()
+    rows = kind._default_manager.filter(pk=pk, work=Claimable.Work.RUNNING)
+    return rows.filter(owner=claims.owner_name())
 
 
 def announce_work() -> int:

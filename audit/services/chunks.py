@@ -13,11 +13,12 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from audit import score_store
-from audit.models import Chunk, Item, ScoreSet, UnscorableItem
+from audit.models import Chunk, ScoreSet, UnscorableItem
+from audit.redaction import clean_error
 from audit.services import claims
 from audit.services.closing import finish_scores
 from audit.services.endpoints import endpoints_for
-from audit.services.inputs import prepare_inputs
+from audit.services.inputs import ItemRow, prepare_inputs, read_items
 from audit.services.scores import check_kind, fail_scores, models_folder
 from scoring.experts.base import (
     BoundedExpert,
@@ -75,7 +76,7 @@ def score_chunk(chunk_id: int) -> bool:
         try:
             expert = loaded_expert(score_set.expert)
             _check_expert(score_set, expert)
-            items = list(score_set.dataset.items.in_range(chunk.start, chunk.stop))
+            items = read_items(score_set.dataset, chunk.start, chunk.stop)
             predicted = predict_items(expert, score_set, items)
         except (ExpertRefused, UnknownExpertError) as error:
             # No item's fault: whoever puts the expert right resumes.
@@ -84,6 +85,7 @@ def score_chunk(chunk_id: int) -> bool:
             return False
         logits = predicted.logits
         if lost.is_set():
+            logger.warning("chunk %s: claim lost, nothing written", chunk.pk)
             return False
         try:
             shard = score_store.write_shard(
@@ -136,7 +138,7 @@ class Predicted:
     bounded: list[int]
 
 
-def predict_items(expert: Expert, score_set: ScoreSet, items: Sequence[Item]) -> Predicted:
+def predict_items(expert: Expert, score_set: ScoreSet, items: Sequence[ItemRow]) -> Predicted:
     """Return what the expert makes of the items.
 
     A row is NaN where the item is quarantined, its image is no longer what was imported, the
@@ -155,14 +157,17 @@ def predict_items(expert: Expert, score_set: ScoreSet, items: Sequence[Item]) ->
         problems = refused | problems
         places = np.array(inputs.places)[found.is_bounded]
         bounded = [items[place].position for place in places.tolist()]
-    for place in inputs.places:
-        if place in problems or not np.isfinite(logits[place]).all():
-            logits[place] = np.nan
-            problems.setdefault(
-                place, InputProblem("nonfinite", "the expert returned NaN or infinity")
-            )
+    is_broken = ~np.isfinite(logits).all(axis=1)
+    for place in sorted({*problems, *np.intersect1d(np.flatnonzero(is_broken), inputs.places)}):
+        logits[place] = np.nan
+        problems.setdefault(place, InputProblem("nonfinite", "the expert returned NaN or infinity"))
     unscorable = [
-        _unscorable(score_set, items[place], problem.code, problem.detail)
+        UnscorableItem(
+            score_set=score_set,
+            item_id=items[place].pk,
+            code=problem.code,
+            detail=clean_error(problem.detail),
+        )
         for place, problem in sorted(problems.items())
     ]
     return Predicted(logits, unscorable, bounded)
@@ -176,7 +181,3 @@ def _predict(expert: Expert, inputs: Sequence[Any]) -> BoundedPrediction:
         return BoundedPrediction(expert.predict(inputs), exact, {})
     except UnscorableInputsError as refusal:
         return BoundedPrediction(refusal.logits, exact, refusal.problems)
-
-
-def _unscorable(score_set: ScoreSet, item: Item, code: str, detail: str) -> UnscorableItem:
-    return UnscorableItem(score_set=score_set, item=item, code=code, detail=detail)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from audit.models import Claimable, Installation, Worker
@@ -45,6 +48,22 @@ def sign_out(name: str) -> None:
 def count_slots() -> int:
     """Return how many chunks the listening workers can score at a time."""
     return Worker.objects.listening().aggregate(Sum("slots"))["slots__sum"] or 0
+
+
+def is_deaf(waiting: Sequence[QuerySet[Any]], pids: Sequence[int]) -> bool:
+    """Whether wake-ups have waited for a claim's time while none of these processes took any work.
+
+    A Celery worker that could not acknowledge a message, its broker being half dead, counts it for
+    ever and takes no other. Nothing but its idleness tells.
+    """
+    long_ago = Now() - timedelta(seconds=settings.CLAIM_SECONDS)
+    owners = [f"{socket.gethostname()}:{pid}" for pid in pids]
+    if not any(rows.filter(announced_at__lt=long_ago).exists() for rows in waiting):
+        return False
+    taken = Q(work=Claimable.Work.RUNNING) | Q(claimed_at__gte=long_ago)
+    return not any(
+        rows.model._default_manager.filter(taken, owner__in=owners).exists() for rows in waiting
+    )
 
 
 def forget_announcements() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from django.db import DatabaseError
+from django.db import OperationalError
 from django.db.models.functions import Now
 
 from audit import tasks
@@ -96,7 +96,7 @@ def test_a_worker_that_lost_its_claim_takes_its_shard_away(monkeypatch):
 
 @pytest.mark.parametrize(
     "trouble",
-    [ExpertUnavailable("no answer from the server"), DatabaseError("server closed")],
+    [ExpertUnavailable("no answer from the server"), OperationalError("server closed")],
 )
 def test_what_is_away_is_waited_for_and_nobody_is_to_blame(monkeypatch, trouble):
     score_set = request_scores(make_dataset(n_items=4), "stub:3")

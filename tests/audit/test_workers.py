@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,23 @@ def test_a_part_of_a_chunk_is_given_part_of_the_time(settings, monkeypatch):
     Chunk.objects.create(score_set=score_set, start=100, stop=101)
     tasks.announce_work()
     assert limits == [100, 50, 25]
+
+
+def test_f18_a_worker_that_takes_nothing_while_wake_ups_wait_is_noticed(settings):
+    score_set = request_scores(make_dataset(n_items=4), "stub:3")
+    pending, pid = [Chunk.objects.pending()], os.getpid()
+    assert not workers.is_deaf(pending, [pid])
+    long_ago = Now() - timedelta(seconds=settings.CLAIM_SECONDS + 1)
+    Chunk.objects.update(announced_at=long_ago)
+    assert workers.is_deaf(pending, [pid])
+    other = Chunk.objects.create(score_set=score_set, start=100, stop=101)
+    claims.claim(other)
+    assert not workers.is_deaf(pending, [pid])
+    assert workers.is_deaf(pending, [pid + 1])
+    Chunk.objects.filter(pk=other.pk).update(work="done", claimed_at=long_ago)
+    assert workers.is_deaf(pending, [pid])
+    ScoreSet.objects.update(state="cancelled")
+    assert not workers.is_deaf(pending, [pid])
 
 
 @pytest.fixture

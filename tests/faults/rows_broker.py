@@ -199,7 +199,7 @@ def out_of_memory() -> Scene:
         assert "noeviction" in said.stdout, said.stdout
         scene.clear()
         scene.await_end()
-        scene.check()
+        scene.check(quiet=False)
     return scene
 
 

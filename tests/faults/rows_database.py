@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -53,7 +53,7 @@ def killed_while_judging() -> Scene:
         scene.installation.run("draw_sample", "1", "--size", "60", "--unflagged", "20")
         with site(scene.installation) as person:
             sent = judge_all(person, scene)
-        stored = scene.installation.query("SELECT key FROM reviews_judgment")
+        stored = scene.installation.query("SELECT idempotency_key FROM reviews_judgment")
         assert sorted(str(key) for (key,) in stored) == sorted(sent)
         scene.notes.append(f"{len(sent)} verdicts acknowledged and stored once")
     return scene
@@ -152,12 +152,10 @@ class Relay:
                 threading.Thread(target=self._pass_on, args=[source, sink], daemon=True).start()
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
-        while block := source.recv(65536):
-            self._is_open.wait()
-            try:
+        with suppress(OSError):
+            while block := source.recv(65536):
+                self._is_open.wait()
                 sink.sendall(block)
-            except OSError:
-                return
         sink.close()
 
 

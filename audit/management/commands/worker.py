@@ -13,11 +13,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from audit.config.celery import DEFAULT_QUEUE, EXPERTS_QUEUE
 from audit.devices import VISIBLE, choose_devices
+from audit.models import Audit, Chunk, Claimable, ScoreSet
 from audit.processes import Child, keep_running
 from audit.services import workers
 
@@ -64,6 +66,15 @@ def expert_children(gpus: Sequence[str], concurrency: int) -> list[Child]:
         threads = max((os.cpu_count() or 1) // concurrency, 1)
         environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
     return [celery_child(EXPERTS_QUEUE, concurrency, environment=environment)]
+
+
+def waiting_for(child: Child) -> list[QuerySet[Any]]:
+    """Return the work that a Celery worker is woken up for."""
+    if child.name.startswith(EXPERTS_QUEUE):
+        return [Chunk.objects.pending()]
+    others = set(Claimable.__subclasses__()) - {Chunk, ScoreSet, Audit}
+    pending = [kind._default_manager.filter(work=Claimable.Work.PENDING) for kind in others]
+    return [ScoreSet.objects.to_close(), Audit.objects.to_calibrate(), *pending]
 
 
 class Engine:
@@ -120,9 +131,19 @@ class Engine:
         if time.monotonic() >= self._next_reconcile:
             for reconcile in self._reconcilers:
                 reconcile()
+            self._wake_the_deaf()
             self._next_reconcile = time.monotonic() + settings.RECONCILE_SECONDS
         for announce in self._announcers:
             announce()
+
+    def _wake_the_deaf(self) -> None:
+        for child in self._children:
+            pids = child.family()
+            has_run = time.monotonic() - child.started_at > settings.CLAIM_SECONDS
+            if has_run and pids and workers.is_deaf(waiting_for(child), pids):
+                logger.warning("%s takes no work any more", child.name)
+                child.restart_soon()
+                self._forgets = True
 
     def _note(self, trouble: str) -> None:
         """Log what keeps the engine from working, and have the next sign of life say so."""
