@@ -19,7 +19,7 @@ from scoring.agreement import (
 from scoring.arrays import Ints
 
 MIN_ANNOTATORS = 3
-MAX_CELLS = 5_000_000
+MAX_CELLS = 1_000_000
 POSTERIOR_ERROR = 0.5
 
 N_COMPARED = 12
