@@ -70,8 +70,8 @@ def judge_all(person: Person, scene: Scene) -> list[str]:
                 killer = threading.Thread(target=restart, args=[scene])
                 killer.start()
             body = {
-                "key": str(uuid4()), "ticket": item["ticket"], "verdict": "unsure", "note": "",
-                "corrected_label": None, "milliseconds": 800,
+                "key": str(uuid4()), "ticket": item["ticket"], "mode": item["mode"], "note": "",
+                "verdict": "unsure", "corrected_label": None, "milliseconds": 800,
             }  # fmt: skip
             deadline = time.monotonic() + 60
             while (status := person.ask("/audits/1/review/judgments/", body)[0]) != 200:
