@@ -79,8 +79,7 @@ def test_ten_items_judged_offline_are_not_taken_for_the_end(make_page):
     assert verdicts() == ["label_correct"] * 6 + ["wrong_label"] * 6
 
 
-def test_unsent_verdicts_survive_a_reload(make_page):
-    audit = make_audit()
+def judge_two_that_can_not_be_sent(make_page, audit):
     page = make_page(annotator_of(audit))
     page.expected_errors.append("ERR_FAILED")
     page.on("dialog", lambda dialog: dialog.accept())
@@ -88,7 +87,10 @@ def test_unsent_verdicts_survive_a_reload(make_page):
     page.route("**/judgments/", lambda route: route.abort())
     press(page, "qw")
     expect(page.locator("[data-part=status-words]")).to_have_text("offline, 2 waiting")
-    page.unroute("**/judgments/")
+    return page
+
+
+def reload_and_find_both(page):
     page.reload()
     see_item(page)
     wait_until_saved(page)
@@ -97,15 +99,15 @@ def test_unsent_verdicts_survive_a_reload(make_page):
     assert verdicts() == ["label_correct", "wrong_label"]
 
 
+def test_unsent_verdicts_survive_a_reload(make_page):
+    page = judge_two_that_can_not_be_sent(make_page, make_audit())
+    page.unroute("**/judgments/")
+    reload_and_find_both(page)
+
+
 def test_what_the_page_before_sent_while_this_one_was_on_its_way_is_in_the_strip(make_page):
     audit = make_audit()
-    page = make_page(annotator_of(audit))
-    page.expected_errors.append("ERR_FAILED")
-    page.on("dialog", lambda dialog: dialog.accept())
-    open_desk(page, audit)
-    page.route("**/judgments/", lambda route: route.abort())
-    press(page, "qw")
-    expect(page.locator("[data-part=status-words]")).to_have_text("offline, 2 waiting")
+    page = judge_two_that_can_not_be_sent(make_page, audit)
 
     def let_the_old_page_send_before_the_new_one_arrives(route):
         written = route.fetch()
@@ -116,16 +118,9 @@ def test_what_the_page_before_sent_while_this_one_was_on_its_way_is_in_the_strip
         time.sleep(0.3)  # the answers reach the old page too
         route.fulfill(response=written)
 
-    page.route(
-        f"**{reverse('reviews:desk', args=[audit.pk])}",
-        let_the_old_page_send_before_the_new_one_arrives,
-    )
-    page.reload()
-    see_item(page)
-    wait_until_saved(page)
-    expect(page.locator(".past")).to_have_count(2)
-    expect(page.locator("[data-part=progress-words]")).to_have_text("2 of 24")
-    assert verdicts() == ["label_correct", "wrong_label"]
+    desk = reverse("reviews:desk", args=[audit.pk])
+    page.route(f"**{desk}", let_the_old_page_send_before_the_new_one_arrives)
+    reload_and_find_both(page)
 
 
 def test_r13_an_answer_lost_on_the_way_back_makes_no_second_row(make_page):
