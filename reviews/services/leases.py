@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BATCH = 10
 MOST_SET_ASIDE = 50
+CLAIM_ATTEMPTS = 3
 TICKET = "reviews.lease"
 STATE = ReviewSlot.State
 
@@ -60,15 +61,29 @@ def claim_slots(
     `MOST_SET_ASIDE`. An empty answer means that nothing is left for this annotator.
     """
     aside = set(sorted(set_aside)[:MOST_SET_ASIDE])
+    for _ in range(CLAIM_ATTEMPTS):
+        enough = _top_up(sample, annotator, wanted, aside)
+        held = list(
+            sample.slots.held_by(annotator).select_related("sampled_item__item")[
+                : wanted + MOST_SET_ASIDE
+            ]
+        )
+        # Enough was held and is gone: the page before this one handed it back meanwhile.
+        if held or not enough:
+            break
+    return held
+
+
+def _top_up(sample: Sample, annotator: User, wanted: int, aside: set[int]) -> bool:
+    """Hold up to `wanted` slots besides those set aside; return whether so many could be had."""
     renew_leases(sample, annotator)
     # First pass over what others are claiming at this moment; if that leaves too few, wait for
     # them; if it still does, look for leases that ran out.
     enough = _take(sample, annotator, wanted, aside, pass_over_locked=True)
     enough = enough or _take(sample, annotator, wanted, aside, pass_over_locked=False)
     if not enough and reopen_expired(sample):
-        _take(sample, annotator, wanted, aside, pass_over_locked=False)
-    held = sample.slots.held_by(annotator).select_related("sampled_item__item")
-    return list(held[: wanted + MOST_SET_ASIDE])
+        enough = _take(sample, annotator, wanted, aside, pass_over_locked=False)
+    return enough
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from audit.models import Role
 from reviews.models import ReviewSlot, Sample
+from reviews.services import leases
 from reviews.services.judgments import Answer, Verdict, record_judgment
 from reviews.services.leases import claim_slots, hand_back, renew_leases, reopen_expired
 from tests.factories import make_dataset, make_member, make_project, make_ready_audit, make_sample
@@ -108,6 +109,23 @@ def test_handing_back_opens_ones_own_slots_and_nobody_elses():
     assert hand_back(sample, first, mine + theirs) == 2
     assert sample.slots.filter(state="open").count() == 2
     assert sample.slots.held_by(second).count() == 2
+
+
+def test_a_page_that_hands_back_late_does_not_leave_the_next_one_empty(monkeypatch):
+    sample = sample_of(n_items=12)
+    [annotator] = annotators_of(sample)
+    held = claim_slots(sample, annotator)
+    take, late = leases._take, [[slot.pk for slot in held]]
+
+    def take_then_hand_back(*args, **options):
+        enough = take(*args, **options)
+        if late:
+            hand_back(sample, annotator, late.pop())
+        return enough
+
+    monkeypatch.setattr(leases, "_take", take_then_hand_back)
+    assert orders(claim_slots(sample, annotator)) == orders(held)
+    assert late == []
 
 
 def test_the_slots_of_somebody_who_left_the_project_are_opened():
