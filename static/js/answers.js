@@ -26,7 +26,27 @@ class Answers {
 
   // The verdict that stands at the full desk: the person's own, or the proposed one.
   standing(item) {
-    return this.#drafts.of(item).override ?? this.proposed(item);
+    return item.mode === "full" ? (this.#drafts.of(item).override ?? this.proposed(item)) : null;
+  }
+
+  // Whether a verdict can be sent; if not, say what it lacks.
+  isReady(item, verdict) {
+    if (!verdict) this.#say("Tick what the picture shows first, or that none of these does");
+    return Boolean(verdict);
+  }
+
+  // What is kept of a verdict here, and what is sent.
+  write(item, verdict) {
+    const draft = this.#drafts.of(item);
+    const isQuick = item.mode === "quick";
+    const isError = IS_ERROR.has(verdict);
+    const chosen = this.classesOf(item).find((one) => one.index === draft.chosen);
+    const corrected = (isQuick && isError && chosen) || null;
+    const severity = isError ? draft.severity : null;
+    return {
+      past: { corrected, ticked: isQuick ? null : draft.ticks, severity },
+      body: { corrected_label: corrected?.index ?? null, labels: isQuick ? null : this.labels(item), severity },
+    };
   }
 
   allows(item, verdict) {
@@ -118,4 +138,35 @@ class Answers {
     const same = JSON.stringify(before) === JSON.stringify(this.labels(item));
     return !same || past.verdict !== this.standing(item) || past.severity !== draft.severity || past.note !== draft.note;
   }
+}
+
+// A draft: `ticks` (classes that hold, the main one first; empty = none; null = nothing chosen),
+// `override` (a verdict in place of the proposed one), `severity`, `note`, and at the quick desk
+// `chosen` (the right class or null); `added` are classes found by search.
+const SHAPE = {
+  empty: (item) => ({ ticks: null, override: null, severity: null, note: "", chosen: item.chosen ?? null, added: [] }),
+  resume(item, past) {
+    const ticks = past.ticked ?? readTicks(item, past);
+    const proposed = item.mode === "full" ? proposeVerdict(ticks?.map((one) => one.index) ?? null, item.categories) : null;
+    return {
+      ticks,
+      override: past.verdict === proposed ? null : past.verdict,
+      severity: past.severity,
+      note: past.note,
+      chosen: IS_ERROR.has(past.verdict) ? (past.corrected?.index ?? null) : (item.chosen ?? null),
+      added: [past.corrected, ...(ticks ?? [])].filter((one) => one && isNew(item, one)),
+    };
+  },
+};
+
+function isNew(item, one) {
+  return !item.candidates.some((other) => other.index === one.index);
+}
+
+// What must have been ticked for a verdict that was given at the quick desk.
+function readTicks(item, past) {
+  if (item.mode !== "full" || past.verdict === "unsure") return null;
+  const given = item.candidates.find((one) => item.categories[one.index] === "label_correct");
+  const keepsLabel = ["label_correct", "multi_object"].includes(past.verdict);
+  return [keepsLabel && given, past.corrected].filter(Boolean);
 }

@@ -3,17 +3,14 @@
   const config = JSON.parse(document.getElementById("desk-config").textContent);
   const root = document.getElementById("desk");
   const store = `label-audit:${config.annotator}:${config.audit}`;
-  const exemplars = new Exemplars(config.thumb);
-  const view = new DeskView(root, exemplars);
-  const picture = new Picture(document.getElementById("picture"));
   const outbox = new Outbox(`${store}:outbox`);
   const history = new VerdictHistory();
   const leases = new Leases(config, store, outbox, (slot) => history.holds(slot));
-  const drafts = new Drafts(store);
-  const say = (words) => view.say(words);
-  const answers = new Answers(drafts, { open: openItem, redraw: showAnswer, say });
+  const drafts = new Drafts(store, SHAPE);
   const keymap = new Keymap(config.preference.acts);
-  const search = new ClassSearch(document.getElementById("search-dialog"), config.urls.class_search);
+  // What the items are, pictures or questions, decides how they are shown and what is said of them.
+  const kit = equipDesk({ root, config, drafts, keymap, open: openItem, redraw: showAnswer, say, judge });
+  const { view, pane, answers } = kit;
   const BLINK = 200; // nobody sees and judges faster: a second press meant the item before
 
   let preference = config.preference;
@@ -21,6 +18,10 @@
   let shownAt = 0;
 
   // ----- the open item
+
+  function say(words) {
+    view.say(words);
+  }
 
   function openItem() {
     return history.open?.item ?? leases.queue[0];
@@ -35,13 +36,12 @@
     if (!item) return view.mode(leases.isEmpty ? "done" : "loading");
     view.mode(history.open ? "look" : "judge");
     showAnswer();
-    picture.show(item.image);
+    pane.show(item);
     prefetch();
   }
 
   function prefetch() {
-    picture.prefetch(leases.queue.slice(0, Leases.AHEAD + 1).map((item) => item.image));
-    for (const item of leases.queue.slice(1, 3)) exemplars.prefetch(item);
+    kit.prefetch(leases.queue.slice(0, Leases.AHEAD + 1));
   }
 
   function showAnswer() {
@@ -57,7 +57,7 @@
   }
 
   const seenName = (item) => `${store}:seen:${item.slot}`;
-  picture.addEventListener("state", ({ detail: state }) => {
+  pane.addEventListener("state", ({ detail: state }) => {
     if (state !== "shown") {
       isPainted = false;
       return view.canJudge(false);
@@ -78,14 +78,13 @@
   function chooseVerdict(verdict) {
     const item = openItem();
     if (item?.mode === "full") answers.override(item, verdict);
-    else judge(verdict);
+    else if (item && answers.isReady(item, verdict)) judge(verdict);
   }
 
   function submit() {
     const item = openItem();
-    if (item?.mode !== "full") return;
-    const verdict = answers.standing(item);
-    if (!verdict) return say("Tick what the picture shows first, or that none of these does");
+    const verdict = item && answers.standing(item);
+    if (!item || (item.mode !== "full" && !verdict) || !answers.isReady(item, verdict)) return;
     if (history.open && !answers.differs(item, history.open)) return forward();
     judge(verdict);
   }
@@ -94,18 +93,13 @@
     const item = openItem();
     const milliseconds = Math.round(performance.now() - shownAt);
     if (!item || !isPainted || milliseconds < BLINK) return;
-    const draft = drafts.of(item);
-    const isQuick = item.mode === "quick";
-    const isError = IS_ERROR.has(verdict);
-    const chosen = answers.classesOf(item).find((one) => one.index === draft.chosen);
+    const said = answers.write(item, verdict);
     const past = {
       item,
       key: makeKey(),
       verdict,
-      corrected: (isQuick && isError && chosen) || null,
-      ticked: isQuick ? null : draft.ticks,
-      severity: isError ? draft.severity : null,
-      note: draft.note,
+      ...said.past,
+      note: drafts.of(item).note,
       told: history.open?.told,
       isWaiting: true,
     };
@@ -113,9 +107,7 @@
       key: past.key,
       mode: device.read(seenName(item)) ?? item.mode,
       verdict,
-      corrected_label: past.corrected?.index ?? null,
-      labels: isQuick ? null : answers.labels(item),
-      severity: past.severity,
+      ...said.body,
       note: past.note,
       milliseconds: Math.min(milliseconds, 86_400_000),
     };
@@ -139,7 +131,7 @@
   function announceNext() {
     const item = openItem();
     if (!item || history.open) return "";
-    return item.mode === "quick" ? `Next, labelled ${item.given.name}` : "Next item";
+    return item.mode === "quick" ? `Next, labelled ${nameLabel(item)}` : "Next item";
   }
 
   function undo() {
@@ -205,7 +197,7 @@
     const item = openItem();
     if (!item) return;
     item.is_referred = !item.is_referred;
-    const note = drafts.of(item).note || (picture.isFailed ? "The picture can't be displayed." : "");
+    const note = drafts.of(item).note || pane.trouble;
     const body = { slot: item.slot, ticket: leases.ticket(item.slot) ?? "", is_open: item.is_referred, note };
     outbox.put({ kind: "refer", url: config.urls.refer, slot: item.slot, body });
     showAnswer();
@@ -289,7 +281,6 @@
     drafts.change(openItem(), { note: text });
     view.note(text);
   });
-  const exemplarsDialog = new ExemplarsDialog(exemplars);
   const keysDialog = new KeysDialog(keymap, (keys) => prefer({ keys }));
   const guide = document.getElementById("guide");
   function toggleGuide() {
@@ -302,47 +293,33 @@
     verdict: chooseVerdict,
     submit,
     toggle: (number) => answers.toggle(number),
-    main: (number) => answers.makeMain(number),
     none: () => answers.chooseNone(),
-    search: withItem((item) => search.open((one) => answers.add(item, one))),
-    severity: () => answers.nextSeverity(),
+    ...kit.actions,
     undo,
     back: () => lookAt((history.looking ?? history.all.length) - 1),
     forward,
     reveal,
     refer,
     note: withItem((item) => noteDialog.open(drafts.of(item).note)),
-    exemplars: withItem((item) => exemplarsDialog.open(item, answers.classesOf(item), keymap.keys.exemplars)),
-    actual: () => picture.toggleActual(),
-    fit: () => picture.fit(),
-    zoom: (direction) => picture.zoom(Number(direction)),
     guide: toggleGuide,
     keys: () => keysDialog.toggle(),
     switch: switchDesk,
     again: () => leases.refill(),
   };
-  listenToKeys(keymap, (action, value) => actions[action](value));
+  listenToKeys(keymap, (action, value) => actions[action]?.(value));
   document.addEventListener("click", (event) => {
     const at = (selector) => event.target.closest(selector);
     if (at("[data-act]")) actions[at("[data-act]").dataset.act](at("[data-act]").dataset.value);
     if (at("[data-verdict]")) chooseVerdict(at("[data-verdict]").dataset.verdict);
     if (at("[data-past]")) lookAt(Number(at("[data-past]").dataset.past));
-    if (at("[data-main]")) answers.makeMain(at(".tick").dataset.number);
     if (at("[data-close]")) at("dialog").close();
     // What was clicked, not tabbed to, would otherwise take the next Enter or arrow for itself.
     const control = at("button, input[type=radio]");
     if (control && event.detail > 0 && !control.closest("dialog")) control.blur();
   });
   root.addEventListener("change", ({ target }) => {
-    if (target.name === "corrected" && target.value === "") answers.chooseNone();
-    else if (target.name === "corrected") answers.mark(openItem(), classOf(target.value));
-    else if (target.id === "tick-none") answers.chooseNone();
-    else if (target.closest(".tick")) answers.mark(openItem(), classOf(target.value));
-    else if (target.dataset.part === "stops-at-reveal") prefer({ stops_at_reveal: target.checked });
+    if (target.dataset.part === "stops-at-reveal") prefer({ stops_at_reveal: target.checked });
   });
-  function classOf(index) {
-    return answers.classesOf(openItem()).find((one) => one.index === Number(index));
-  }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !guide.hidden && !document.querySelector("dialog[open]")) guide.hidden = true;
   });
@@ -356,5 +333,5 @@
   view.desk(leases.mode);
   showStatus();
   show();
-  outbox.flush().then(() => leases.refill()).then(() => search.load());
+  outbox.flush().then(() => leases.refill()).then(() => kit.start());
 })();

@@ -26,12 +26,13 @@ class Picture extends EventTarget {
       pane.classList.toggle("is-closer", closer);
       this.#zoom.setOptions({ touchAction: closer ? "none" : "pan-y", cursor: closer ? "grab" : "default" });
     });
-    pane.querySelector("[data-retry]").addEventListener("click", () => this.show(this.#shown));
-    addEventListener("online", () => pane.dataset.state === "failed" && this.show(this.#shown));
+    pane.querySelector("[data-retry]").addEventListener("click", () => this.#open(this.#shown));
+    addEventListener("online", () => pane.dataset.state === "failed" && this.#open(this.#shown));
   }
 
-  get isFailed() {
-    return this.#pane.dataset.state === "failed";
+  // What keeps the item from being judged, for whoever it is flagged to.
+  get trouble() {
+    return this.#pane.dataset.state === "failed" ? "The picture can't be displayed." : "";
   }
 
   // Fetches and decodes without showing; keeps what may be wanted again.
@@ -42,7 +43,11 @@ class Picture extends EventTarget {
     }
   }
 
-  async show(address) {
+  show(item) {
+    return this.#open(item.image);
+  }
+
+  async #open(address) {
     this.#shown = address;
     const entry = this.#load(address, "high");
     if (entry.isReady) return this.#paint(entry.image);

@@ -24,3 +24,22 @@ function allowsVerdict(verdict, labels, categories) {
   if (verdict === "wrong_label") return !isKept;
   return !isKept || labels.length > 1;
 }
+
+const VERDICTS = {
+  label_correct: ["Label correct", "correct"], wrong_label: ["Wrong label", "wrong"],
+  multi_object: ["Multi-object", "multi"], similar_class: ["Similar class", "similar"],
+  sub_class: ["Sub-class", "sub"], super_class: ["Super-class", "super"], unsure: ["Unsure", "unsure"],
+};
+const nameVerdict = (verdict) => VERDICTS[verdict]?.[0] ?? "No verdict yet";
+const SEVERITIES = { 1: "near miss", 2: "clear", 3: "gross" };
+
+function describe(past) {
+  const named = past.ticked?.length ? past.ticked.map((one) => one.name).join(" + ") : past.corrected?.name;
+  const classes = named && past.verdict !== "label_correct" ? ` → ${named}` : "";
+  const note = past.note ? ` (${past.note})` : "";
+  return VERDICTS[past.verdict][0] + classes + note;
+}
+
+function nameLabel(item) {
+  return item.given.name;
+}
