@@ -45,6 +45,7 @@ class AnswerForm(forms.Form):
     )
     note = forms.CharField(required=False, max_length=2000)
     milliseconds = forms.IntegerField(min_value=0, max_value=A_DAY)
+    ui_version = forms.CharField(required=False, max_length=20)
 
     def __init__(self, data: dict[str, Any], *, n_classes: int, given_label: int) -> None:
         super().__init__(data)
@@ -96,6 +97,7 @@ class AnswerForm(forms.Form):
             labels=values["labels"],
             severity=values["severity"],
             mode=Mode(values["mode"]),
+            ui_version=values["ui_version"],
         )
 
 
@@ -104,6 +106,7 @@ class UndoForm(forms.Form):
 
     key = forms.UUIDField()
     undoes = forms.UUIDField()
+    ui_version = forms.CharField(required=False, max_length=20)
 
 
 class ReferralForm(forms.Form):

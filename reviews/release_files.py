@@ -19,7 +19,7 @@ from django.conf import settings
 
 from audit.models import Audit
 from reviews.decisions import Action, Decision, StandingVote, decide, load_votes
-from reviews.models import Policy, Sample, Verdict
+from reviews.models import Judgment, Policy, Sample, Verdict
 from reviews.models.judgments import TAXONOMY_VERSION
 from reviews.truths import ERRORS
 
@@ -198,9 +198,15 @@ def describe_release(audit: Audit, policy: str, last_judgment: int, tally: Tally
         "taxonomy": {"version": TAXONOMY_VERSION, "verdicts": dict(Verdict.choices)},
         "sample": _describe_sample(audit),
         "last_judgment": last_judgment,
+        "last_judgment_sha256": _find_hash(last_judgment),
         "judged": tally.n_judged,
         "counts": {action.value: tally.actions[action] for action in Action},
     }
+
+
+def _find_hash(judgment: int) -> str | None:
+    """Return the newest judgment's hash, which covers all judgments of the audit before it."""
+    return Judgment.objects.filter(pk=judgment).values_list("hash", flat=True).first()
 
 
 def _describe_sample(audit: Audit) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from reviews.models.chains import Link
 from reviews.models.samples import ReviewSlot, SampledItem
 from reviews.querysets import JudgmentQuerySet, ReferralQuerySet
 
@@ -47,7 +48,7 @@ class Severity(models.IntegerChoices):
     GROSS = 3, "gross"
 
 
-class Judgment(models.Model):
+class Judgment(Link):
     """One version of one person's verdict. Rows are never changed: undo adds a row."""
 
     slot = models.ForeignKey(ReviewSlot, on_delete=models.PROTECT, related_name="judgments")
@@ -74,7 +75,6 @@ class Judgment(models.Model):
     milliseconds = models.PositiveIntegerField(
         help_text="Between the item's first paint and the verdict, as the browser measured it."
     )
-    decided_at = models.DateTimeField(auto_now_add=True)
 
     objects = JudgmentQuerySet.as_manager()
 

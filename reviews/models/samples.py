@@ -27,6 +27,10 @@ class Sample(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     drawn_at = models.DateTimeField(auto_now_add=True)
+    chain_length = models.PositiveIntegerField(default=0)
+    chain_hash = models.CharField(
+        max_length=64, blank=True, help_text="The newest hash of the chain over all verdicts."
+    )
 
     objects = SampleQuerySet.as_manager()
 

@@ -2,7 +2,7 @@
 
 Each change is one transaction: replay check by idempotency key, conditional update of the slot
 (which locks it, so that the second of two writers waits and then finds nothing to update),
-insert, projection. A writer who loses the race writes nothing.
+insert at the end of the audit's hash chain, projection. A writer who loses the race writes nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 
-from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Stage, Verdict
+from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Sample, Stage, Verdict
 from reviews.randomisation import sees_label_first
+from reviews.services.chains import append_link, lock_chain
 from reviews.services.leases import lease_end
 
 STATE = ReviewSlot.State
@@ -46,6 +47,7 @@ class Answer:
     labels: tuple[int, ...] | None = None
     severity: int | None = None
     mode: Mode = Mode.QUICK
+    ui_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class _Submission:
 
     def insert(self, slot_id: int, supersedes: Judgment | None) -> Judgment:
         """Append the row."""
-        return Judgment.objects.create(
+        judgment = Judgment(
             slot_id=slot_id,
             annotator=self.annotator,
             supersedes=supersedes,
@@ -90,6 +92,8 @@ class _Submission:
             body_sha256=self.sha256,
             **asdict(self.answer),
         )
+        append_link(lock_chain(Sample.objects.filter(slots=slot_id)), judgment)
+        return judgment
 
 
 def record_judgment(
@@ -145,9 +149,9 @@ def revise(annotator: User, judgment: Judgment, key: UUID, answer: Answer) -> Re
         return Recorded(newer)
 
 
-def withdraw(annotator: User, judgment: Judgment, key: UUID) -> Recorded:
+def withdraw(annotator: User, judgment: Judgment, key: UUID, ui_version: str = "") -> Recorded:
     """Undo the annotator's standing verdict; the slot is theirs again, to judge anew."""
-    answer = Answer(Verdict.WITHDRAWN, mode=Mode(judgment.mode))
+    answer = Answer(Verdict.WITHDRAWN, mode=Mode(judgment.mode), ui_version=ui_version)
     submission = _Submission(annotator, key, f"instead of {judgment.pk}", answer)
     with transaction.atomic():
         earlier = submission.find_earlier()

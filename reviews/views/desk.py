@@ -48,6 +48,7 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
         "thumb": reverse("audit:item_thumb", args=[0]),
         "preference": write_preference(annotator),
         "total": sample.n_votes,
+        "uiVersion": settings.LABEL_AUDIT_VERSION,
     }
     return render(request, "reviews/desk.html", {"audit": audit, "config": config})
 

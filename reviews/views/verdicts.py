@@ -73,8 +73,9 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return JsonResponse({"error": "not an undo", "fields": form.errors}, status=422)
     judgment = find_own_judgment(sample, annotator, form.cleaned_data["undoes"])
+    key, ui_version = form.cleaned_data["key"], form.cleaned_data["ui_version"]
     try:
-        recorded = judgments.withdraw(annotator, judgment, form.cleaned_data["key"])
+        recorded = judgments.withdraw(annotator, judgment, key, ui_version)
     except (judgments.KeyReusedError, judgments.RefusedError) as error:
         return refuse(sample, error)
     slot = ReviewSlot.objects.get(pk=judgment.slot_id)

@@ -110,6 +110,7 @@
       ...said.body,
       note: past.note,
       milliseconds: Math.min(milliseconds, 86_400_000),
+      ui_version: config.uiVersion,
     };
     if (history.open) {
       body.revises = history.open.key;
@@ -140,7 +141,7 @@
     if (!past) return;
     leases.queue.unshift(past.item);
     drafts.resume(past.item, past);
-    const body = { key: makeKey(), undoes: past.key };
+    const body = { key: makeKey(), undoes: past.key, ui_version: config.uiVersion };
     outbox.put({ kind: "undo", url: config.urls.undo, slot: past.item.slot, body, past });
     say(`Undone: ${describe(past)}`);
     show();

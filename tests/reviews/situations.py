@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from audit.evidence import Evidence, write_evidence
 from audit.models import Audit, Flag, Item, Role
 from reviews.models import Judgment, Mode, ReviewSlot, Sample, Stage
+from reviews.services.chains import append_link, lock_chain
 from scoring.arrays import Mask
 from tests.factories import make_dataset, make_member, make_ready_audit
 
@@ -74,7 +75,7 @@ def judge(
             sampled_item__item__position=position, state=ReviewSlot.State.OPEN
         ).first()
         assert slot is not None, f"no open slot for the item at {position}"
-        judgment = Judgment.objects.create(
+        judgment = Judgment(
             slot=slot,
             annotator=annotator,
             verdict=verdict,
@@ -85,6 +86,7 @@ def judge(
             body_sha256=hashlib.sha256(b"").hexdigest(),
             milliseconds=1500,
         )
+        append_link(lock_chain(Sample.objects.filter(pk=sample.pk)), judgment)
         slot.state, slot.annotator, slot.judgment = ReviewSlot.State.JUDGED, annotator, judgment
         slot.save()
         judgments.append(judgment)
@@ -95,7 +97,7 @@ def revise(
     judgment: Judgment, verdict: str, corrected: int | None = None, stage: Stage | None = None
 ) -> Judgment:
     """The same person's next version of a verdict."""
-    newer = Judgment.objects.create(
+    newer = Judgment(
         slot=judgment.slot,
         annotator=judgment.annotator,
         verdict=verdict,
@@ -107,6 +109,7 @@ def revise(
         supersedes=judgment,
         milliseconds=900,
     )
+    append_link(lock_chain(Sample.objects.filter(slots=judgment.slot_id)), newer)
     ReviewSlot.objects.filter(pk=judgment.slot_id).update(judgment=newer)
     return newer
 

@@ -318,5 +318,5 @@ def test_a_verdict_costs_a_fixed_number_of_queries(django_assert_max_num_queries
     audit = make_audit()
     client = log_in(annotator_of(audit))
     item = lease(client, audit)[0]
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         post(client, "judge", audit, verdict_on(item))

@@ -206,8 +206,9 @@ def test_r20_a_verdict_that_no_taxonomy_has_is_refused_by_the_database():
         stage="blind",
         idempotency_key=uuid4(),
         milliseconds=1,
+        number=1,
     )
-    with pytest.raises(IntegrityError), transaction.atomic():
+    with pytest.raises(IntegrityError, match="known_verdict"), transaction.atomic():
         row.save()
 
 
