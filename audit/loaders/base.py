@@ -97,13 +97,18 @@ class ImportRefused(Exception):  # noqa: N818 - the word used for it in reports 
 
 
 class ProblemList:
-    """Collects problems while a file is read, and stops the reading when there are too many."""
+    """Collects problems while a file is read, and stops the reading when there are too many.
+
+    ``file`` stands before every message where several files are read.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.file = ""
 
     def add(self, row: int | None, column: str, code: str, message: str) -> None:
         """Note one problem; raises ``ImportRefused`` at the thousandth."""
+        message = f"{self.file}: {message}" if self.file else message
         self.problems.append(Problem(row, column, code, message))
         if len(self.problems) >= MAX_PROBLEMS:
             raise ImportRefused(self.problems)

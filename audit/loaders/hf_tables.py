@@ -13,9 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from audit.loaders.base import refuse
+from audit.loaders.base import ProblemList, refuse
+from audit.loaders.rows import Row, check_texts
 
 STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
+ROWS_PER_READ = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +54,46 @@ class SavedTable:
                 raise refuse("missing_column", f"{name} has no column {missing[0]!r}")
             yield name, whole, table
 
+    def read_rows(self, problems: ProblemList) -> Iterator[Row]:
+        """Yield the rows as plain fields, counted from 1 over all files."""
+        number = 0
+        for name, _whole, table in self.read():
+            for batch in table.to_batches(ROWS_PER_READ):
+                yield from read_batch(name, batch, number, problems)
+                number += batch.num_rows
 
-def open_saved(path: Path) -> SavedTable:
-    """Return the split saved in ``path``; of a folder of several, say their names instead."""
+
+def read_batch(name: str, batch: Any, n_before: int, problems: ProblemList) -> Iterator[Row]:
+    """Yield the rows of an Arrow batch, the first counted ``n_before`` + 1."""
+    try:
+        batch.validate(full=True)
+        records = batch.to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise refuse("encoding", f"{name} is damaged or not UTF-8: {error}") from error
+    for number, record in enumerate(records, start=n_before + 1):
+        if check_texts(number, record, problems):
+            yield Row(number, record)
+
+
+def list_saved(path: Path) -> dict[str, Path]:
+    """Return the folders of the splits saved in ``path``; the only one may have no name."""
     if not path.is_dir():
         raise refuse("missing", f"there is no folder {path}")
-    if (path / SPLITS).is_file():
-        splits = _read_object(path / SPLITS).get("splits")
-        folders = ", ".join(str(path / str(name)) for name in splits or ())
-        raise refuse("format", f"{path} holds several splits; give one of: {folders}")
+    if not (path / SPLITS).is_file():
+        state = _read_object(path / STATE) if (path / STATE).is_file() else {}
+        name = state.get("_split")
+        return {name if isinstance(name, str) else "": path}
+    names = _read_object(path / SPLITS).get("splits")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise refuse("format", f"{path / SPLITS} is not what `datasets` writes")
+    for name in names:
+        if not name or "/" in name or name.startswith("."):
+            raise refuse("unsafe_path", f"{SPLITS} names {name[:60]!a}, which is no folder in it")
+    return {name: path / name for name in names}
+
+
+def open_saved(path: Path) -> SavedTable:
+    """Return the split saved in ``path``."""
     if not (path / STATE).is_file():
         message = f"{path} is no saved data set: it has no {STATE} (see Dataset.save_to_disk)"
         raise refuse("format", message)

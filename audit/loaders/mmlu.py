@@ -21,8 +21,9 @@ from audit.loaders.base import (
 from audit.loaders.class_names import find_name_fault, name_classes
 from audit.loaders.item_fields import MAX_SUBJECT_CHARACTERS
 from audit.loaders.rows import read_records
+from audit.loaders.splits import EXAMPLES, USUAL
 
-ITEMS, EXAMPLES = "test", "dev"
+SPLITS = ("dev", "test", "val")
 
 
 @dataclass(slots=True)
@@ -34,30 +35,37 @@ class _Reading:
 
 
 def load_mmlu(
-    path: Path, *, classes_file: Path | None = None, root: Path | None = None
+    path: Path,
+    *,
+    classes_file: Path | None = None,
+    root: Path | None = None,
+    split: str = USUAL,
 ) -> LoadedDataset:
-    """Read the test split below ``path`` (or ``path/data``), and its dev split as examples.
+    """Read the ``split`` below ``path`` (or ``path/data``), and the dev split as examples.
 
-    A row is question, choices, letter of the key. The item's key is ``SUBJECT/test/ROW``, rows
+    A row is question, choices, letter of the key. The item's key is ``SUBJECT/SPLIT/ROW``, rows
     counted from 0 in their file; files come in order of their names.
     """
     if classes_file is not None or root is not None:
         raise refuse("classes", "MMLU's classes are its letters; leave --classes and --root out")
-    folder = path if (path / ITEMS).is_dir() else path / "data"
-    if not (folder / ITEMS).is_dir():
-        raise refuse("missing", f"{path} has no folder {ITEMS}")
+    if split not in SPLITS:
+        raise refuse("split", f"MMLU has no split {split[:60]!a}; it has {', '.join(SPLITS)}")
+    folder = path if (path / split).is_dir() else path / "data"
+    if not (folder / split).is_dir():
+        raise refuse("missing", f"{path} has no folder {split}")
     reading = _Reading()
     examples = tuple(
         LoadedExample(subject, question, choices, answer)
         for subject, _row, question, choices, answer in _read_split(folder, EXAMPLES, reading)
+        if split != EXAMPLES
     )
     items = tuple(
-        LoadedItem(f"{subject}/{ITEMS}/{row}", answer, "", question, choices, subject)
-        for subject, row, question, choices, answer in _read_split(folder, ITEMS, reading)
+        LoadedItem(f"{subject}/{split}/{row}", answer, "", question, choices, subject)
+        for subject, row, question, choices, answer in _read_split(folder, split, reading)
     )
     reading.problems.raise_if_any()
     if not items:
-        raise refuse("empty", f"no questions in {folder / ITEMS}")
+        raise refuse("empty", f"no questions in {folder / split}")
     classes = name_classes(ascii_uppercase[: reading.n_choices])
     return LoadedDataset("multiple_choice", classes, items, examples=examples)
 

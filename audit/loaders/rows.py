@@ -132,8 +132,8 @@ def _are_short(number: int, fields: Mapping[Any, Any], problems: ProblemList) ->
 def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list):
-        for each in value:
+    elif isinstance(value, list | dict):
+        for each in value if isinstance(value, list) else (*value, *value.values()):
             yield from _texts_in(each)
 
 
@@ -152,9 +152,22 @@ def _read_jsonl(
             different = ", ".join(ascii(name[:60]) for name in sorted(columns ^ set(fields))[:5])
             problems.add(number, "", "ragged", f"other fields than the first row: {different}")
             continue
-        if not _are_clean(number, fields, problems) or not _are_short(number, fields, problems):
-            continue
-        yield Row(number, fields)
+        if check_texts(number, fields, problems):
+            yield Row(number, fields)
+
+
+def read_json_records(path: Path, problems: ProblemList) -> Iterator[Row]:
+    """Yield the JSON objects of a file, one a line, whatever fields each has."""
+    check_text_file(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            if line.lstrip().startswith("["):
+                raise refuse("json", "a JSON list; give one JSON object per line", row=number)
+            fields = parse_json_object(line, number)
+            if check_texts(number, fields, problems):
+                yield Row(number, fields)
 
 
 def parse_json_object(line: str, number: int) -> dict[str, Any]:
@@ -181,6 +194,11 @@ def parse_json_object(line: str, number: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise refuse("json", "not a JSON object; give one object per line", row=number)
     return value
+
+
+def check_texts(number: int, fields: Mapping[str, Any], problems: ProblemList) -> bool:
+    """Return whether a record's texts can be stored as they are, or note the problem."""
+    return _are_clean(number, fields, problems) and _are_short(number, fields, problems)
 
 
 def _are_clean(number: int, fields: Mapping[str, Any], problems: ProblemList) -> bool:

@@ -162,18 +162,24 @@ def _new_item(position: int, checked: Checked) -> Item:
 def note_duplicates(items: Iterable[Item]) -> None:
     """Note on every item that has the same content as others that it does; all keep their labels.
 
-    ``duplicate_other_label`` where the labels differ: then at least one of them is wrong.
+    ``duplicate_other_label`` where the labels differ: then at least one of them is wrong. Questions
+    are the same with their choices in any order, and their labels are what the choices say.
     """
-    by_content: defaultdict[str, list[Item]] = defaultdict(list)
+    by_content: defaultdict[object, list[Item]] = defaultdict(list)
     for item in items:
         if item.content_sha256:
-            by_content[item.content_sha256].append(item)
+            same = (item.question, *sorted(item.choices)) if item.question else item.content_sha256
+            by_content[same].append(item)
     for group in by_content.values():
         if len(group) > 1:
-            labels = {item.given_label for item in group}
+            labels = {_meaning(item) for item in group}
             notice = "duplicate" if len(labels) == 1 else "duplicate_other_label"
             for item in group:
                 item.notices = [*item.notices, notice]
+
+
+def _meaning(item: Item) -> object:
+    return item.choices[item.given_label] if item.choices else item.given_label
 
 
 def _text_hash(loaded: LoadedItem) -> str:

@@ -422,7 +422,7 @@ def test_missing_files_and_unknown_formats_are_refused(tmp_path):
     for name in FORMATS:
         with pytest.raises(ImportRefused, match="none"):
             load_dataset(name, tmp_path / "none")
-    with pytest.raises(ImportRefused, match="imagefolder, imagenet, manifest"):
+    with pytest.raises(ImportRefused, match="imagefolder, imagenet, jsonl-mcq, manifest"):
         load_dataset("excel", tmp_path)
 
 

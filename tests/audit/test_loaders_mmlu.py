@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +47,7 @@ def refuse(path: Path) -> ImportRefused:
     return refusal.value
 
 
-def test_B082_texts_survive_byte_for_byte_and_keys_name_subject_and_row(folder):
+def test_B078_B082_B095_texts_survive_byte_for_byte_and_keys_name_subject_and_row(folder):
     loaded = load_dataset("mmlu", folder)
     assert [item.key for item in loaded.items] == [
         "anatomy/test/0",
@@ -102,6 +104,50 @@ def test_B077_an_open_quote_is_refused(folder):
 def test_B099_a_subject_is_never_a_path(folder):
     write_csv(folder / "test/..x_test.csv", ROWS[:1])
     assert load_dataset("mmlu", folder).items[0].subject == "..x"
+
+
+def test_B072_B074_byte_order_marks_and_any_line_ends_are_no_text(folder):
+    path = folder / "test/anatomy_test.csv"
+    expected = load_dataset("mmlu", folder).items
+    content = path.read_bytes().strip()
+    for end in (b"\n", b"\r", b"\r\n"):
+        path.write_bytes(b"\xef\xbb\xbf" + content + end)
+        assert load_dataset("mmlu", folder).items == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        ("q,a,b,c,d,A\n".encode("utf-16"), "encoding", "byte 0"),
+        (b"caf\xe9,a,b,c,d,A\n", "encoding", "byte 3"),
+        (b"q\xed\xa0\x80,a,b,c,d,A\n", "encoding", "byte 1"),
+        (b"q\0,a,b,c,d,A\n", "nul", "byte 1"),
+        (b"x" * 32_001 + b",a,b,c,d,A\n", "field_too_long", "32000"),
+        (b"x" * 10_000_000 + b",a,b,c,d,A\n", "field_too_long", "megabytes"),
+        (b"q" + b",a" * 100_000 + b"\n", "ragged", "100001 fields"),
+        (gzip.compress(b"q,a,b,c,d,A\n"), "format", "gzip"),
+        (b"PAR1" + b"\0" * 40, "format", "Parquet"),
+        (b"PK\x03\x04xl", "format", "Excel"),
+        (pickle.dumps(ROWS), "format", "pickle"),
+    ],
+    ids=["utf-16", "latin-1", "surrogate", "nul", "32 KB", "10 MB", "columns", "gzip", "parquet",
+         "excel", "pickle"],
+)  # fmt: skip
+def test_B073_B075_B076_B081_B098_other_files_are_refused(folder, content, code, said):
+    (folder / "test/virology_test.csv").write_bytes(content)
+    (problem,) = refuse(folder).problems
+    assert problem.code == code
+    assert said in problem.message
+
+
+def test_other_splits_become_items_by_name(folder):
+    write_csv(folder / "val/virology_val.csv", ROWS[:2])
+    loaded = load_dataset("mmlu", folder, split="val")
+    assert [item.key for item in loaded.items] == ["virology/val/0", "virology/val/1"]
+    assert len(loaded.examples) == 5
+    assert load_dataset("mmlu", folder, split="dev").examples == ()
+    with pytest.raises(ImportRefused, match="no split 'train'"):
+        load_dataset("mmlu", folder, split="train")
 
 
 @pytest.mark.django_db

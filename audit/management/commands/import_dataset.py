@@ -23,6 +23,7 @@ class Command(AuditCommand):
         parser.add_argument("--format", choices=sorted(FORMATS), required=True)
         parser.add_argument("--classes", type=Path, help="Class names, one per line.")
         parser.add_argument("--root", type=Path, help="Folder that image paths are relative to.")
+        parser.add_argument("--split", help="Of several splits, the one whose rows become items.")
         parser.add_argument("--project", default="default", help="Created if there is none yet.")
         parser.add_argument("--notice", default="", help="A sentence every page must show.")
 
@@ -35,6 +36,7 @@ class Command(AuditCommand):
                 options["path"],
                 classes_file=options["classes"],
                 root=options["root"],
+                split=options["split"],
             )
         except ImportRefused as refusal:
             raise CommandError(str(refusal)) from refusal
