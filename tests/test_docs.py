@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 from django.core.management import get_commands
@@ -57,3 +58,31 @@ def test_links_between_pages_lead_somewhere():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_no_file_holds_the_marks_of_a_conflict():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60
+    )
+    paths = [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name]
+    assert len(paths) > 100
+    marked = [
+        str(path.relative_to(ROOT)) for path in paths if path.is_file() and has_conflict(path)
+    ]
+    assert marked == []
+
+
+def has_conflict(path: Path) -> bool:
+    """Whether a line starts as git marks one; a row of equal signs alone may be a heading's."""
+    content = path.read_bytes()
+    if b"\0" in content[:8000]:
+        return False
+    return re.search(rb"^(<<<<<<<|>>>>>>>|\|\|\|\|\|\|\|)( |$)", content, re.MULTILINE) is not None
+
+
+def test_marks_of_a_conflict_are_noticed(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text("ours\n" + "<" * 7 + " HEAD\n")
+    assert has_conflict(path)
+    path.write_text("a heading\n" + "=" * 7 + "\n")
+    assert not has_conflict(path)
