@@ -58,6 +58,16 @@ class Decision:
         """Whether the item leaves with another label than it came with."""
         return self.action in {Action.RELABELLED, Action.LABEL_ADDED, Action.EXCLUDED}
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether people looked at the item and came to no decision."""
+        return self.action is Action.UNDECIDED
+
+    @property
+    def labels(self) -> list[int]:
+        """The classes that hold, the item's own first; none where it is excluded."""
+        return [] if self.cleaned_label is None else [self.cleaned_label, *self.also_labels]
+
 
 def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]]:
     """Return the votes by item position as they stood when ``last_judgment`` was the newest."""

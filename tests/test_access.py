@@ -37,7 +37,7 @@ def fill(route: str, audit_pk: int, item_pk: int) -> str:
     return (
         route.replace("<int:pk>", str(own))
         .replace("<int:item_pk>", str(item_pk))
-        .replace("<str:name>", "labels.csv")
+        .replace("<path:name>", "labels.csv")
     )
 
 

@@ -20,13 +20,21 @@ from audit.views.access import find_audit
 from reviews.decisions import Action, Decision, StandingVote, decide_all, load_votes
 from reviews.forms import ReleaseForm
 from reviews.models import Policy, Release, Verdict
-from reviews.release_files import MANIFEST, name_annotators, release_folder
+from reviews.release_files import name_annotators, release_folder
+from reviews.release_manifest import MANIFEST
 from reviews.reports import last_judgment
 from reviews.services.releases import ReleaseRefusedError, order_release
 
 PER_PAGE = 12
 RELEASES_SHOWN = 20
-CONTENT_TYPES = {".csv": "text/csv; charset=utf-8", ".json": "application/json"}
+CONTENT_TYPES = {
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".txt": "text/plain; charset=utf-8",
+    ".xml": "application/xml",
+}
+ANY_BYTES = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +110,8 @@ def release_file(request: HttpRequest, pk: int, name: str) -> FileResponse:
     return FileResponse(
         path.open("rb"),
         as_attachment=True,
-        filename=f"{release.audit.dataset.slug}-release-{release.number}-{name}",
-        content_type=CONTENT_TYPES[path.suffix],
+        filename=f"{release.audit.dataset.slug}-release-{release.number}-{name.replace('/', '-')}",
+        content_type=CONTENT_TYPES.get(path.suffix, ANY_BYTES),
         headers={"X-Content-Type-Options": "nosniff"},
     )
 

@@ -15,7 +15,8 @@ from audit.services.audits import start_audit
 from audit.services.calibration import calibrate_audit
 from audit.services.scores import store_scores
 from reviews.models import DeskPreference, Judgment, Release
-from reviews.release_files import release_folder, verify_release
+from reviews.release_files import release_folder
+from reviews.release_manifest import verify_release
 from reviews.services.releases import build_release
 from reviews.services.sampling import freeze_sample
 from tests.browser.conftest import log_in_through_the_page

@@ -10,12 +10,8 @@ import pytest
 from audit.models import Claimable, Role
 from reviews.decisions import Action, StandingVote, decide, decide_all, load_votes
 from reviews.models import Release
-from reviews.release_files import (
-    ReleaseFolderError,
-    export_release,
-    release_folder,
-    verify_release,
-)
+from reviews.release_files import ReleaseFolderError, export_release, release_folder
+from reviews.release_manifest import verify_release
 from reviews.reports import last_judgment
 from reviews.services.releases import (
     ReleaseRefusedError,
@@ -167,7 +163,10 @@ def test_e01_the_same_judgments_give_the_same_bytes(tmp_path):
     export(audit, tmp_path / "one")
     export(audit, tmp_path / "two")
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert names == ["labels.csv", "manifest.json", "patch.csv", "votes.csv"]
+    assert names == [
+        *("changes.csv", "evidence.jsonl", "labels.csv"),
+        *("manifest.json", "patch.csv", "votes.csv"),
+    ]
     for name in names:
         content = (tmp_path / "one" / name).read_bytes()
         assert content == (tmp_path / "two" / name).read_bytes()

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from audit.management.base import AuditCommand, find_audit
 from reviews.models import Policy
 from reviews.release_files import ReleaseFolderError, export_release
+from reviews.release_formats import DEFAULT_FORMATS, FORMATS, FormatRefusedError
 from reviews.reports import last_judgment
 
 
@@ -20,7 +21,15 @@ class Command(AuditCommand):
         parser.add_argument("audit", type=int, help="The audit's number.")
         parser.add_argument("--out", type=Path, required=True, help="A new or empty folder.")
         parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
-        parser.add_argument("--format", choices=["csv"], default="csv")
+        parser.add_argument(
+            "--format",
+            dest="formats",
+            nargs="+",
+            choices=FORMATS,
+            default=list(DEFAULT_FORMATS),
+            metavar="FORMAT",
+            help=f"One or several of: {', '.join(FORMATS)}.",
+        )
 
     def handle(self, **options: Any) -> None:
         audit = find_audit(options["audit"])
@@ -28,8 +37,10 @@ class Command(AuditCommand):
             raise CommandError(f"{audit} is {audit.state}; an export needs a ready audit")
         folder: Path = options["out"]
         try:
-            manifest = export_release(audit, options["policy"], last_judgment(audit), folder)
-        except ReleaseFolderError as error:
+            manifest = export_release(
+                audit, options["policy"], last_judgment(audit), folder, options["formats"]
+            )
+        except (ReleaseFolderError, FormatRefusedError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{folder} can't be written: {error.strerror}") from error

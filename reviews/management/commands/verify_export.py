@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from audit.management.base import AuditCommand
-from reviews.release_files import verify_release
+from reviews.release_manifest import verify_release
 
 
 class Command(AuditCommand):

@@ -1,0 +1,145 @@
+"""What a release says of itself: where its labels come from, and the hash of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from audit.models import Audit
+from reviews.decisions import Action
+from reviews.models import Judgment, Policy, Sample, Verdict
+from reviews.models.judgments import TAXONOMY_VERSION
+from reviews.truths import ERRORS
+
+MANIFEST = "manifest.json"
+FORMAT = "label-audit release 2"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the files hold, counted while they are written."""
+
+    actions: Counter[str] = field(default_factory=Counter)
+    n_judged: int = 0
+
+
+def describe_release(
+    audit: Audit, policy: str, last_judgment: int, formats: Sequence[str], tally: Tally
+) -> dict[str, Any]:
+    """Return where the labels come from: data, experts, sample, policy. No time, no person."""
+    dataset = audit.dataset
+    return {
+        "format": FORMAT,
+        "code_version": settings.LABEL_AUDIT_VERSION,
+        "formats": list(formats),
+        "dataset": {
+            "slug": dataset.slug,
+            "sha256": dataset.sha256,
+            "items": dataset.n_items,
+            "classes": dataset.n_classes,
+            "quarantined": dataset.n_quarantined,
+            "notice": dataset.notice,
+        },
+        "audit": {
+            "id": audit.pk,
+            "sha256": audit.sha256,
+            "bins": audit.n_bins,
+            "bins_over": audit.bins_over,
+            "calibrator": audit.calibrator,
+            "require_agreement": audit.require_agreement,
+            "seed": audit.seed,
+        },
+        "experts": [
+            {
+                "name": expert.name,
+                "scores_sha256": expert.score_set.sha256,
+                "card": expert.score_set.card,
+                "calibration": expert.calibration,
+            }
+            for expert in audit.experts.select_related("score_set")
+        ],
+        "policy": {"name": str(policy), "errors": sorted(ERRORS[Policy(policy)])},
+        "taxonomy": {"version": TAXONOMY_VERSION, "verdicts": dict(Verdict.choices)},
+        "sample": _describe_sample(audit),
+        "last_judgment": last_judgment,
+        "last_judgment_sha256": _find_hash(last_judgment),
+        "judged": tally.n_judged,
+        "counts": {action.value: tally.actions[action] for action in Action},
+    }
+
+
+def _find_hash(judgment: int) -> str | None:
+    """Return the newest judgment's hash, which covers all judgments of the audit before it."""
+    return Judgment.objects.filter(pk=judgment).values_list("hash", flat=True).first()
+
+
+def _describe_sample(audit: Audit) -> dict[str, Any] | None:
+    sample = Sample.objects.filter(audit=audit).first()
+    if sample is None:
+        return None
+    return {
+        "seed": sample.seed,
+        "votes_per_item": sample.votes_per_item,
+        "items": sample.n_items,
+        "strata": [
+            {"name": row.name, "population": row.n_population, "drawn": row.n_drawn}
+            for row in sample.strata.all()
+        ],
+    }
+
+
+def write_manifest(manifest: dict[str, Any]) -> str:
+    """Return the manifest's one and only spelling."""
+    return json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def hash_manifest(manifest: dict[str, Any]) -> str:
+    """Return the hash of everything in the manifest but the hash itself."""
+    rest = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(write_manifest(rest).encode()).hexdigest()
+
+
+def verify_release(folder: Path) -> list[str]:
+    """Return what is wrong with a release folder, empty when every byte is as it was written."""
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        manifest = json.loads(text)
+        files = {str(name): dict(said) for name, said in manifest["files"].items()}
+        is_intact = text == write_manifest(manifest) and manifest["sha256"] == hash_manifest(
+            manifest
+        )
+    except OSError as error:
+        return [f"{MANIFEST} can't be read: {error.strerror}"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{MANIFEST} is damaged"]
+    problems = [] if is_intact else [f"{MANIFEST} is damaged"]
+    present = _list_files(folder)
+    problems += [f"{name} is missing" for name in sorted(files.keys() - present)]
+    problems += [f"{name} is not part of it" for name in sorted(present - {*files, MANIFEST})]
+    for name in sorted(files.keys() & present):
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or _hash_file(path) != files[name]:
+            problems.append(f"{name} is changed")
+    return problems
+
+
+def _list_files(folder: Path) -> set[str]:
+    """Return everything in the folder but the folders that hold something, by relative path."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir() or not any(path.iterdir())
+    }
+
+
+def _hash_file(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return {"sha256": digest, "bytes": stream.tell()}
