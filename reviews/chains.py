@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from reviews.models import Judgment, Release, Sample
+from reviews.models import Adjudication, Judgment, Release, Sample
 from reviews.models.chains import Link
 
 NOT_HASHED = {"id", "hash"}
@@ -61,7 +61,8 @@ def _spell(value: object) -> str:
 def read_chain(sample: Sample) -> Iterator[Link]:
     """Yield every link of a sample's chain by its place, whatever table it is in."""
     judgments = Judgment.objects.filter(slot__sample=sample)
-    tables: list[QuerySet[Any]] = [judgments]
+    adjudications = Adjudication.objects.filter(sampled_item__sample=sample)
+    tables: list[QuerySet[Any]] = [judgments, adjudications]
     parts = [rows.order_by("number", "pk").iterator(chunk_size=CHUNK) for rows in tables]
     return heapq.merge(*parts, key=lambda link: (link.number, link._meta.db_table))
 
@@ -72,15 +73,14 @@ def check_chain(sample: Sample) -> Check:
     Finished releases hold hashes outside the database's reach: they must still be in the chain.
     """
     number, previous = 0, ""
-    seen: dict[int, str] = {}
+    seen: set[str] = set()
     for link in read_chain(sample):
         number += 1
         reason = _find_fault(link, number, previous)
         if reason:
             return Check(sample.audit_id, number - 1, Fault(number, _name(link), reason))
         previous = link.hash
-        if isinstance(link, Judgment):
-            seen[link.pk] = link.hash
+        seen.add(previous)
     return Check(sample.audit_id, number, _check_ends(sample, number, previous, seen))
 
 
@@ -93,17 +93,19 @@ def _find_fault(link: Link, number: int, previous: str) -> str:
     return "" if link.hash == hash_link(link) else "it was changed"
 
 
-def _check_ends(sample: Sample, number: int, last: str, seen: dict[int, str]) -> Fault | None:
+def _check_ends(sample: Sample, number: int, last: str, seen: set[str]) -> Fault | None:
     if (sample.chain_length, sample.chain_hash) != (number, last):
         n_missing = sample.chain_length - number
         reason = f"{n_missing} rows at the end are missing" if n_missing > 0 else "the head differs"
         return Fault(number + 1, "the end", reason)
     releases = Release.objects.filter(audit=sample.audit_id, work=Release.Work.DONE)
     for release in releases.order_by("number"):
-        released = release.manifest.get("last_judgment_sha256")
-        if released and seen.get(release.last_judgment) != released:
-            row = f"judgment {release.last_judgment}"
-            return Fault(0, row, f"it isn't the one that release {release.number} was built from")
+        for kind in ("judgment", "adjudication"):
+            known = release.manifest.get(f"last_{kind}_sha256")
+            if known and known not in seen:
+                row = f"{kind} {release.manifest[f'last_{kind}']}"
+                reason = f"it isn't the one that release {release.number} was built from"
+                return Fault(0, row, reason)
     return None
 
 

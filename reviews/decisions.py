@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from audit.models import Audit
-from reviews.models import Judgment, Verdict
+from reviews.models import Adjudication, Judgment, Verdict
 from reviews.truths import is_error_by, majority
 
 
@@ -40,6 +40,25 @@ class StandingVote:
         """The classes that hold besides the given one: all that were ticked, or the corrected."""
         named = {*self.labels, self.corrected_label} - {given_label, None}
         return frozenset(label for label in named if label is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest judgment and adjudication that count; 0 for none."""
+
+    judgment: int
+    adjudication: int = 0
+
+    @classmethod
+    def now(cls, audit: Audit) -> Snapshot:
+        """Return everything that is decided so far."""
+        judged = Judgment.objects.filter(slot__sample__audit=audit)
+        ruled = Adjudication.objects.filter(sampled_item__sample__audit=audit)
+        return cls(_newest(judged), _newest(ruled))
+
+
+def _newest(rows: QuerySet[Judgment] | QuerySet[Adjudication]) -> int:
+    return rows.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +91,8 @@ class Decision:
 def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]]:
     """Return the votes by item position as they stood when ``last_judgment`` was the newest."""
     rows = (
-        Judgment.objects.filter(slot__sample__audit=audit, pk__lte=last_judgment)
+        Judgment.objects.for_estimates()
+        .filter(slot__sample__audit=audit, pk__lte=last_judgment)
         .exclude(Q(superseded_by__isnull=False) & Q(superseded_by__pk__lte=last_judgment))
         .exclude(verdict=Verdict.WITHDRAWN)
         .order_by("pk")
@@ -94,6 +114,34 @@ def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]
         vote = StandingVote(judgment, annotator, verdict, corrected_label, decided_at, ticked)
         votes.setdefault(position, []).append(vote)
     return votes
+
+
+def load_rulings(audit: Audit, last_adjudication: int) -> dict[int, StandingVote]:
+    """Return by item position what adjudicators decided up to ``last_adjudication``.
+
+    ``judgment`` of such a vote is the number of the adjudication.
+    """
+    rows = (
+        Adjudication.objects.filter(sampled_item__sample__audit=audit, pk__lte=last_adjudication)
+        .exclude(Q(superseded_by__isnull=False) & Q(superseded_by__pk__lte=last_adjudication))
+        .order_by("pk")
+    )
+    columns = ("pk", "adjudicator_id", "verdict", "corrected_label", "decided_at")
+    return {
+        position: StandingVote(*vote)
+        for position, *vote in rows.values_list("sampled_item__item__position", *columns)
+    }
+
+
+def decide_item(
+    given_label: int, votes: Sequence[StandingVote], ruling: StandingVote | None, policy: str
+) -> Decision:
+    """Return what an adjudicator decided, else what the majority of the votes says."""
+    if ruling is None:
+        return decide(given_label, votes, policy)
+    decision = decide(given_label, [ruling], policy)
+    reason = f"adjudicated: {decision.reason}" if decision.reason else "adjudicated"
+    return replace(decision, reason=reason, n_votes=len(votes))
 
 
 def decide(given_label: int, votes: Sequence[StandingVote], policy: str) -> Decision:
@@ -156,7 +204,10 @@ def _most_common_verdict(votes: Iterable[StandingVote]) -> str:
 
 
 def decide_all(
-    audit: Audit, policy: str, votes: dict[int, list[StandingVote]]
+    audit: Audit,
+    policy: str,
+    votes: Mapping[int, Sequence[StandingVote]],
+    rulings: Mapping[int, StandingVote],
 ) -> dict[int, Decision]:
     """Return the decision on every judged item, by position, in the data set's order."""
     given = dict(
@@ -165,5 +216,8 @@ def decide_all(
         )
     )
     return {
-        position: decide(given[position], votes[position], policy) for position in sorted(votes)
+        position: decide_item(
+            given[position], votes.get(position, ()), rulings.get(position), policy
+        )
+        for position in sorted(votes.keys() | rulings.keys())
     }

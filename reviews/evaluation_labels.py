@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from audit.models import Audit, Dataset
-from reviews.decisions import decide_all, load_votes
+from reviews.decisions import Snapshot, decide_all, load_rulings, load_votes
 from reviews.models import Vote, VoteSource
-from reviews.reports import last_judgment
 from reviews.truths import is_error_by, majority
 from scoring.arrays import Ints, Mask
 
@@ -68,7 +67,9 @@ def _cleaned_labels(
         there = dataset.audits.order_by("pk").values_list("pk", flat=True)
         known = ", ".join(f"{CLEANED}{pk}" for pk in there)
         raise UnknownLabelsError(f"{dataset} has no audit {number!r}; there are: {known or 'none'}")
-    decisions = decide_all(audit, policy, load_votes(audit, last_judgment(audit)))
+    now = Snapshot.now(audit)
+    votes, rulings = load_votes(audit, now.judgment), load_rulings(audit, now.adjudication)
+    decisions = decide_all(audit, policy, votes, rulings)
     holding = list(given)
     for position, decision in decisions.items():
         label = decision.cleaned_label

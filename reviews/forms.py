@@ -32,6 +32,12 @@ class SampleForm(forms.Form):
         help_text="0 to 1: how often label and experts are shown before the verdict, "
         "to measure how much they sway it",
     )
+    adds_third_vote = forms.BooleanField(
+        label="a third vote where two differ",
+        required=False,
+        initial=True,
+        help_text="of items with two votes; an adjudicator decides what three votes leave open",
+    )
     seed = forms.IntegerField(label="seed", min_value=0, max_value=MAX_SEED, initial=0)
 
     def clean(self) -> dict[str, Any]:

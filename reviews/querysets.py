@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, Value
+from django.db.models.functions import Coalesce, Now
 
 from audit.querysets import membership
 
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from audit.models import Role
     from audit.querysets import Person
-    from reviews.models import Judgment, Referral, Release, ReviewSlot, Sample
+    from reviews.models import (
+        Adjudication,
+        Judgment,
+        Referral,
+        Release,
+        ReviewSlot,
+        Sample,
+        SampledItem,
+    )
 
 
 class SampleQuerySet(models.QuerySet["Sample"]):
@@ -23,6 +31,37 @@ class SampleQuerySet(models.QuerySet["Sample"]):
 
     def open_to(self, user: Person, at_least: Role | int = 1) -> SampleQuerySet:
         return self.filter(membership("audit__dataset__project", user, at_least))
+
+    def adjudicable(self) -> SampleQuerySet:
+        """Those in which something can be split or is flagged."""
+        is_flagged = Q(items__referrals__is_open=True)
+        return self.filter(is_flagged | Q(votes_per_item__gt=1)).distinct()
+
+
+class SampledItemQuerySet(models.QuerySet["SampledItem"]):
+    """Sampled items."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> SampledItemQuerySet:
+        return self.filter(membership("sample__audit__dataset__project", user, at_least))
+
+    def unadjudicated(self) -> SampledItemQuerySet:
+        """Items that nobody decided, or that somebody flagged since."""
+        return self.filter(Q(adjudications=None) | Q(referrals__is_open=True)).distinct()
+
+    def with_differing_votes(self) -> SampledItemQuerySet:
+        """Undecided items with two votes or more that aren't all for one answer."""
+        votes = Q(slots__state="judged", slots__purpose="estimate")
+        verdict, label = "slots__judgment__verdict", "slots__judgment__corrected_label"
+        no_label = Value(-1, output_field=models.IntegerField())
+        counted = self.filter(adjudications=None).annotate(
+            n_votes=Count("slots", filter=votes),
+            first_verdict=Min(verdict, filter=votes),
+            last_verdict=Max(verdict, filter=votes),
+            first_label=Min(Coalesce(label, no_label), filter=votes),
+            last_label=Max(Coalesce(label, no_label), filter=votes),
+        )
+        differ = ~Q(first_verdict=F("last_verdict")) | ~Q(first_label=F("last_label"))
+        return counted.filter(differ | Q(first_verdict="unsure"), n_votes__gt=1)
 
 
 class ReviewSlotQuerySet(models.QuerySet["ReviewSlot"]):
@@ -39,6 +78,10 @@ class ReviewSlotQuerySet(models.QuerySet["ReviewSlot"]):
     def held_by(self, annotator: User) -> ReviewSlotQuerySet:
         return self.filter(state="leased", annotator=annotator).order_by("order", "id")
 
+    def for_estimates(self) -> ReviewSlotQuerySet:
+        """Slots whose votes say something about the sample."""
+        return self.filter(purpose="estimate")
+
     def expired(self) -> ReviewSlotQuerySet:
         """Leases that have run out."""
         return self.filter(state="leased", leased_until__lt=Now())
@@ -46,6 +89,10 @@ class ReviewSlotQuerySet(models.QuerySet["ReviewSlot"]):
 
 class JudgmentQuerySet(models.QuerySet["Judgment"]):
     """Judgments."""
+
+    def for_estimates(self) -> JudgmentQuerySet:
+        """Those that say something about the sample, not about the annotator."""
+        return self.filter(slot__purpose="estimate")
 
     def standing(self) -> JudgmentQuerySet:
         """The newest version of each verdict, without the withdrawn ones."""
@@ -57,13 +104,23 @@ class JudgmentQuerySet(models.QuerySet["Judgment"]):
         A change of mind after the reveal replaces it in releases, but not here.
         """
         untouched = Q(superseded_by=None) | Q(superseded_by__stage="after")
-        return self.filter(untouched, slot__annotator=F("annotator")).exclude(
-            Q(stage="after") | Q(verdict="withdrawn")
+        return (
+            self.for_estimates()
+            .filter(untouched, slot__annotator=F("annotator"))
+            .exclude(Q(stage="after") | Q(verdict="withdrawn"))
         )
 
     def counted(self) -> JudgmentQuerySet:
         """The verdicts that curves rest on: at first sight, and not in the revealed arm."""
         return self.first_sight().exclude(mode="full", stage="revealed")
+
+
+class AdjudicationQuerySet(models.QuerySet["Adjudication"]):
+    """Adjudications."""
+
+    def standing(self) -> AdjudicationQuerySet:
+        """Those that no later one supersedes."""
+        return self.filter(superseded_by=None)
 
 
 class ReferralQuerySet(models.QuerySet["Referral"]):

@@ -13,7 +13,15 @@ from django.conf import settings
 from audit.durable_files import sync_folder
 from audit.evidence import Evidence, load_evidence
 from audit.models import Audit
-from reviews.decisions import Action, Decision, StandingVote, decide, load_votes
+from reviews.decisions import (
+    Action,
+    Decision,
+    Snapshot,
+    StandingVote,
+    decide_item,
+    load_rulings,
+    load_votes,
+)
 from reviews.release_formats import (
     DEFAULT_FORMATS,
     LabelRow,
@@ -49,7 +57,7 @@ def release_folder(audit_id: int, number: int) -> Path:
 def publish_release(
     audit: Audit,
     policy: str,
-    last_judgment: int,
+    snapshot: Snapshot,
     target: Path,
     attempt: str,
     formats: Sequence[str] = DEFAULT_FORMATS,
@@ -64,7 +72,7 @@ def publish_release(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        manifest = write_release(audit, policy, last_judgment, temporary, formats)
+        manifest = write_release(audit, policy, snapshot, temporary, formats)
         sync_folder(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
@@ -76,7 +84,7 @@ def publish_release(
 def export_release(
     audit: Audit,
     policy: str,
-    last_judgment: int,
+    snapshot: Snapshot,
     target: Path,
     formats: Sequence[str] = DEFAULT_FORMATS,
 ) -> dict[str, Any]:
@@ -84,23 +92,24 @@ def export_release(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ReleaseFolderError(f"{target} exists and is not an empty folder")
     attempt = str(os.getpid())
-    return publish_release(audit, policy, last_judgment, target.resolve(), attempt, formats)
+    return publish_release(audit, policy, snapshot, target.resolve(), attempt, formats)
 
 
 def write_release(
-    audit: Audit, policy: str, last_judgment: int, folder: Path, formats: Sequence[str]
+    audit: Audit, policy: str, snapshot: Snapshot, folder: Path, formats: Sequence[str]
 ) -> dict[str, Any]:
     """Write the files into an empty folder, reading every item once, and return the manifest."""
-    votes = load_votes(audit, last_judgment)
+    votes = load_votes(audit, snapshot.judgment)
+    rulings = load_rulings(audit, snapshot.adjudication)
     source = open_source(audit, name_annotators(votes.values()))
     check_formats(source, formats)
     tally = Tally()
     files = ReleaseFolder(folder)
     try:
         writers = open_writers(source, files, formats)
-        for row in read_rows(audit, policy, votes):
+        for row in read_rows(audit, policy, votes, rulings):
             tally.actions[row.decision.action] += 1
-            tally.n_judged += bool(row.votes)
+            tally.n_judged += bool(row.votes or row.ruling)
             for writer in writers:
                 writer.add(row)
         for writer in writers:
@@ -108,7 +117,7 @@ def write_release(
         files.close()
     finally:
         files.abandon()
-    described = describe_release(audit, policy, last_judgment, order_formats(formats), tally)
+    described = describe_release(audit, policy, snapshot, order_formats(formats), tally)
     described["files"] = files.describe()
     described["sha256"] = hash_manifest(described)
     _write_whole(folder / MANIFEST, write_manifest(described))
@@ -135,23 +144,26 @@ def _find_evidence(audit: Audit) -> Evidence | None:
 
 
 def read_rows(
-    audit: Audit, policy: str, votes: dict[int, list[StandingVote]]
+    audit: Audit,
+    policy: str,
+    votes: dict[int, list[StandingVote]],
+    rulings: dict[int, StandingVote],
 ) -> Iterator[LabelRow]:
     """Yield every item of the data set in its order, with its decision."""
     is_question = audit.dataset.kind == audit.dataset.Kind.MULTIPLE_CHOICE
     more = QUESTION_COLUMNS if is_question else PICTURE_COLUMNS
     items = audit.dataset.items.order_by("position").values_list(*COLUMNS, *more)
     for position, pk, key, given_label, quarantine_code, *rest in items.iterator(chunk_size=CHUNK):
-        standing = votes.get(position, [])
+        standing, ruling = votes.get(position, []), rulings.get(position)
         if quarantine_code:
             reason = f"quarantined: {quarantine_code}"
             decision = Decision(Action.KEPT, "", given_label, reason=reason)
-        elif standing:
-            decision = decide(given_label, standing, policy)
+        elif standing or ruling:
+            decision = decide_item(given_label, standing, ruling, policy)
         else:
             decision = Decision(Action.KEPT, "", given_label)
         fields = dict(zip(more, rest, strict=True))
-        yield LabelRow(position, pk, key, given_label, decision, standing, **fields)
+        yield LabelRow(position, pk, key, given_label, decision, standing, ruling, **fields)
 
 
 def name_annotators(votes: Iterable[list[StandingVote]]) -> dict[int, str]:

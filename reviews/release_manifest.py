@@ -13,8 +13,8 @@ from typing import Any
 from django.conf import settings
 
 from audit.models import Audit
-from reviews.decisions import Action
-from reviews.models import Judgment, Policy, Sample, Verdict
+from reviews.decisions import Action, Snapshot
+from reviews.models import Adjudication, Judgment, Policy, Sample, Verdict
 from reviews.models.judgments import TAXONOMY_VERSION
 from reviews.truths import ERRORS
 
@@ -31,7 +31,7 @@ class Tally:
 
 
 def describe_release(
-    audit: Audit, policy: str, last_judgment: int, formats: Sequence[str], tally: Tally
+    audit: Audit, policy: str, snapshot: Snapshot, formats: Sequence[str], tally: Tally
 ) -> dict[str, Any]:
     """Return where the labels come from: data, experts, sample, policy. No time, no person."""
     dataset = audit.dataset
@@ -68,16 +68,18 @@ def describe_release(
         "policy": {"name": str(policy), "errors": sorted(ERRORS[Policy(policy)])},
         "taxonomy": {"version": TAXONOMY_VERSION, "verdicts": dict(Verdict.choices)},
         "sample": _describe_sample(audit),
-        "last_judgment": last_judgment,
-        "last_judgment_sha256": _find_hash(last_judgment),
+        "last_judgment": snapshot.judgment,
+        "last_judgment_sha256": _find_hash(Judgment, snapshot.judgment),
+        "last_adjudication": snapshot.adjudication,
+        "last_adjudication_sha256": _find_hash(Adjudication, snapshot.adjudication),
         "judged": tally.n_judged,
         "counts": {action.value: tally.actions[action] for action in Action},
     }
 
 
-def _find_hash(judgment: int) -> str | None:
-    """Return the newest judgment's hash, which covers all judgments of the audit before it."""
-    return Judgment.objects.filter(pk=judgment).values_list("hash", flat=True).first()
+def _find_hash(table: type[Judgment] | type[Adjudication], number: int) -> str | None:
+    """Return the newest row's hash, which covers all that was decided in the audit before it."""
+    return table.objects.filter(pk=number).values_list("hash", flat=True).first()
 
 
 def _describe_sample(audit: Audit) -> dict[str, Any] | None:

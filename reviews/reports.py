@@ -13,7 +13,7 @@ from audit.models import Audit
 from reviews.agreements import describe_agreement
 from reviews.anchoring import describe_first_sight
 from reviews.judge_words import JUDGE, JudgeWord, load_judge_word, write_interval
-from reviews.models import Judgment
+from reviews.models import Adjudication, Judgment
 from reviews.populations import Population, load_population, stratify
 from reviews.truths import JUDGMENTS, Truth, load_truth
 from scoring.arrays import Mask
@@ -89,9 +89,11 @@ def curves(
         "judged": len(sample.judged),
         "errors": int(sample.is_error.sum()),
         "unsure": len(known.unsure),
+        "adjudicated": known.n_adjudicated,
         "kind": sample.kind,
         "census": sample.is_census,
         "last_judgment": last_judgment(audit),
+        "last_adjudication": last_adjudication(audit),
         "judge": evidence.judge.describe() if evidence.judge else None,
         "first_sight": describe_first_sight(audit, policy) if truth == JUDGMENTS else None,
         "methods": {name: _describe_method(audit, evidence, name) for name in chosen},
@@ -175,6 +177,12 @@ def choose_methods(
 def last_judgment(audit: Audit) -> int:
     """Return the number of the newest judgment, 0 without any: the snapshot of a figure."""
     newest = Judgment.objects.filter(slot__sample__audit=audit).order_by("-pk")
+    return newest.values_list("pk", flat=True).first() or 0
+
+
+def last_adjudication(audit: Audit) -> int:
+    """Return the number of the newest adjudication, 0 without any."""
+    newest = Adjudication.objects.filter(sampled_item__sample__audit=audit).order_by("-pk")
     return newest.values_list("pk", flat=True).first() or 0
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from audit.models import Audit, Dataset
 from reviews.agreements import Votes
-from reviews.models import Judgment, Policy, QuestionVerdict, Verdict, Vote, VoteSource
+from reviews.models import (
+    Adjudication,
+    Judgment,
+    Policy,
+    QuestionVerdict,
+    Verdict,
+    Vote,
+    VoteSource,
+)
 from scoring.arrays import Ints, Mask
 
 JUDGMENTS = "judgments"
@@ -44,7 +52,8 @@ class Truth:
 
     ``judged``: positions of the decided items, ascending, and ``is_error`` of each; ``unsure``:
     positions of items whose votes are unsure or tied; ``votes``: what each person said. The last
-    two count items with more than one sure vote, and those among them whose votes agree.
+    three count items with more than one sure vote, those among them whose votes agree, and those
+    that an adjudicator decided, whatever the votes say.
     """
 
     judged: Ints
@@ -53,6 +62,7 @@ class Truth:
     votes: Votes
     n_with_several_votes: int
     n_unanimous: int
+    n_adjudicated: int = 0
 
 
 def list_truths(dataset: Dataset) -> list[str]:
@@ -64,7 +74,7 @@ def list_truths(dataset: Dataset) -> list[str]:
 def load_truth(audit: Audit, name: str, policy: str) -> Truth:
     """Return what people ("judgments") or an outside source ("votes:NAME") say of the items."""
     if name == JUDGMENTS:
-        return _decide(_judged_votes(audit, policy))
+        return _decide(_judged_votes(audit, policy), adjudicated=_adjudicated(audit, policy))
     source = VoteSource.objects.filter(
         dataset=audit.dataset_id, name=name.removeprefix(VOTES)
     ).first()
@@ -98,6 +108,15 @@ def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, str, bool | 
         yield position, name, is_error_by(verdict, policy)
 
 
+def _adjudicated(audit: Audit, policy: str) -> dict[int, bool | None]:
+    """Return what adjudicators say of the items that they decided."""
+    rows = Adjudication.objects.standing().filter(sampled_item__sample__audit=audit)
+    return {
+        position: is_error_by(verdict, policy)
+        for position, verdict in rows.values_list("sampled_item__item__position", "verdict")
+    }
+
+
 def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, str, bool | None]]:
     """Yield a vote per outside annotator; labels that stand alone need no policy."""
     rows = Vote.objects.filter(source=source).order_by()
@@ -113,13 +132,20 @@ def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, str, 
 
 
 def _decide(
-    said: Iterable[tuple[int, str, bool | None]], *, knows_annotators: bool = True
+    said: Iterable[tuple[int, str, bool | None]],
+    *,
+    knows_annotators: bool = True,
+    adjudicated: Mapping[int, bool | None] | None = None,
 ) -> Truth:
     by_position: defaultdict[int, list[bool | None]] = defaultdict(list)
     spoken = list(said)
     for position, _, vote in spoken:
         by_position[position].append(vote)
-    decided = {position: majority(by_position[position]) for position in sorted(by_position)}
+    ruled = adjudicated or {}
+    decided = {
+        position: ruled[position] if position in ruled else majority(by_position[position])
+        for position in sorted(by_position.keys() | ruled.keys())
+    }
     judged = [position for position, is_error in decided.items() if is_error is not None]
     sure = [[vote for vote in votes if vote is not None] for votes in by_position.values()]
     several = [votes for votes in sure if len(votes) > 1]
@@ -133,4 +159,5 @@ def _decide(
         votes=Votes.of(spoken, knows_annotators=knows_annotators),
         n_with_several_votes=len(several),
         n_unanimous=sum(len(set(votes)) == 1 for votes in several),
+        n_adjudicated=len(ruled),
     )

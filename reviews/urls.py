@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviews.views import curves, desk, home, releases, sampling, verdicts
+from reviews.views import adjudication, curves, desk, home, releases, sampling, verdicts
 
 app_name = "reviews"
 urlpatterns = [
@@ -16,6 +16,12 @@ urlpatterns = [
     path("audits/<int:pk>/sample.csv", sampling.ledger_csv, name="ledger_csv"),
     path("audits/<int:pk>/curves.json", curves.curves_data, name="curves_data"),
     path("audits/<int:pk>/curves.csv", curves.curves_csv, name="curves_csv"),
+    path("audits/<int:pk>/adjudication/", adjudication.adjudication, name="adjudication"),
+    path(
+        "audits/<int:pk>/adjudication/<int:item_pk>/",
+        adjudication.adjudicate_item,
+        name="adjudicate_item",
+    ),
     path("audits/<int:pk>/releases/", releases.releases, name="releases"),
     path("audits/<int:pk>/releases/list/", releases.release_list, name="release_list"),
     path("releases/<int:pk>/<path:name>", releases.release_file, name="release_file"),

@@ -31,6 +31,7 @@ Given = TypeVar("Given")
 Result = TypeVar("Result")
 EMPTY_JUDGMENTS = [
     "UPDATE reviews_reviewslot SET state = 'open', annotator_id = NULL, judgment_id = NULL",
+    "DELETE FROM reviews_adjudication",
     "DELETE FROM reviews_judgment",
 ]
 

@@ -16,6 +16,7 @@ MODULES = [
     "tests/audit/test_chunks.py",
     "tests/audit/test_claims.py",
     "tests/audit/test_redaction.py",
+    "tests/reviews/test_adjudication.py",
     "tests/reviews/test_chains.py",
     "tests/reviews/test_judgments.py",
     "tests/reviews/test_leases.py",

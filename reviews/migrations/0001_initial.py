@@ -318,4 +318,41 @@ class Migration(migrations.Migration):
             model_name='vote',
             constraint=models.CheckConstraint(condition=models.Q(('labels__isnull', False), models.Q(('verdict', ''), _negated=True), _connector='OR'), name='labels_or_a_verdict'),
         ),
+        migrations.AddField(
+            model_name='release',
+            name='last_adjudication',
+            field=models.PositiveBigIntegerField(default=0, help_text='The newest adjudication that counts, likewise.'),
+        ),
+        migrations.AddField(
+            model_name='reviewslot',
+            name='purpose',
+            field=models.CharField(choices=[('estimate', 'it says something about the sample'), ('gold', 'the answer is known: it says something about the annotator'), ('training', 'the answer is known, and told after the verdict')], default='estimate', max_length=8),
+        ),
+        migrations.AddField(
+            model_name='sample',
+            name='adds_third_vote',
+            field=models.BooleanField(default=True, help_text='One more vote on items whose two votes differ.'),
+        ),
+        migrations.CreateModel(
+            name='Adjudication',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField(help_text='Its place in the chain, from 1.')),
+                ('previous_hash', models.CharField(help_text='The hash of the place before.', max_length=64)),
+                ('hash', models.CharField(help_text='Of all that the row says, the previous hash included.', max_length=64, unique=True)),
+                ('ui_version', models.CharField(blank=True, help_text='Of the page on which it was decided.', max_length=20)),
+                ('decided_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('verdict', models.CharField(choices=[('label_correct', 'Label correct'), ('wrong_label', 'Wrong label'), ('multi_object', 'Multi-object'), ('similar_class', 'Similar class'), ('sub_class', 'Sub-class'), ('super_class', 'Super-class'), ('unsure', 'Unsure')], max_length=24)),
+                ('corrected_label', models.PositiveIntegerField(blank=True, null=True)),
+                ('reason', models.CharField(max_length=4000)),
+                ('last_judgment', models.PositiveBigIntegerField(default=0, help_text='The newest verdict on the item that the adjudicator had seen.')),
+                ('adjudicator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjudications', to=settings.AUTH_USER_MODEL)),
+                ('sampled_item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjudications', to='reviews.sampleditem')),
+                ('supersedes', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='superseded_by', to='reviews.adjudication')),
+            ],
+            options={
+                'ordering': ['pk'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('supersedes', None)), fields=('sampled_item',), name='one_first_adjudication_per_item'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='adjudication_has_a_reason'), models.CheckConstraint(condition=models.Q(('corrected_label', None), models.Q(('verdict__in', ['label_correct', 'unsure']), _negated=True), _connector='OR'), name='only_an_adjudicated_error_has_a_corrected_label')],
+            },
+        ),
     ]

@@ -1,27 +1,36 @@
-"""Judgments can't be changed or removed: the database itself refuses."""
+"""Judgments and adjudications can't be changed or removed: the database itself refuses."""
 
 from typing import Any
 
 from django.db import migrations
 
-TABLE = "reviews_judgment"
-POSTGRES = f"""
-CREATE FUNCTION refuse_change_of_{TABLE}() RETURNS trigger AS $$
-BEGIN RAISE EXCEPTION 'judgments are append-only'; END;
+TABLES = {"reviews_judgment": "judgments", "reviews_adjudication": "adjudications"}
+POSTGRES = "".join(
+    f"""
+CREATE FUNCTION refuse_change_of_{table}() RETURNS trigger AS $$
+BEGIN RAISE EXCEPTION '{name} are append-only'; END;
 $$ LANGUAGE plpgsql;
-CREATE TRIGGER {TABLE}_append_only BEFORE UPDATE OR DELETE ON {TABLE}
-FOR EACH ROW EXECUTE FUNCTION refuse_change_of_{TABLE}();
+CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}
+FOR EACH ROW EXECUTE FUNCTION refuse_change_of_{table}();
 """
-POSTGRES_BACK = f"""
-DROP TRIGGER {TABLE}_append_only ON {TABLE};
-DROP FUNCTION refuse_change_of_{TABLE}();
+    for table, name in TABLES.items()
+)
+POSTGRES_BACK = "".join(
+    f"""
+DROP TRIGGER {table}_append_only ON {table};
+DROP FUNCTION refuse_change_of_{table}();
 """
+    for table in TABLES
+)
 SQLITE = [
-    f"CREATE TRIGGER {TABLE}_no_{verb.lower()} BEFORE {verb} ON {TABLE} "
-    f"BEGIN SELECT RAISE(ABORT, 'judgments are append-only'); END"
+    f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+    f"BEGIN SELECT RAISE(ABORT, '{name} are append-only'); END"
+    for table, name in TABLES.items()
     for verb in ("UPDATE", "DELETE")
 ]
-SQLITE_BACK = [f"DROP TRIGGER {TABLE}_no_{verb}" for verb in ("update", "delete")]
+SQLITE_BACK = [
+    f"DROP TRIGGER {table}_no_{verb}" for table in TABLES for verb in ("update", "delete")
+]
 
 
 def forwards(_apps: Any, schema_editor: Any) -> None:

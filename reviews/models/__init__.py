@@ -1,5 +1,6 @@
 """What the reviews app stores, one file per subject."""
 
+from reviews.models.adjudications import RULINGS, Adjudication
 from reviews.models.judgments import (
     Judgment,
     Mode,
@@ -22,6 +23,8 @@ from reviews.models.votes import JUDGE_PREFIX, QuestionVerdict, Vote, VoteSource
 
 __all__ = [
     "JUDGE_PREFIX",
+    "RULINGS",
+    "Adjudication",
     "DeskPreference",
     "Judgment",
     "Mode",

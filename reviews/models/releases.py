@@ -25,6 +25,9 @@ class Release(Claimable):
     last_judgment = models.PositiveBigIntegerField(
         default=0, help_text="The newest judgment that counts: the snapshot."
     )
+    last_adjudication = models.PositiveBigIntegerField(
+        default=0, help_text="The newest adjudication that counts, likewise."
+    )
     manifest = models.JSONField(default=dict, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from audit.models import Audit, Item
-from reviews.querysets import ReviewSlotQuerySet, SampleQuerySet
+from reviews.querysets import ReviewSlotQuerySet, SampledItemQuerySet, SampleQuerySet
 
 
 class Sample(models.Model):
@@ -20,6 +20,9 @@ class Sample(models.Model):
     revealed_share = models.FloatField(
         default=0.0,
         help_text="Share of (item, annotator) pairs that see the label and the experts first.",
+    )
+    adds_third_vote = models.BooleanField(
+        default=True, help_text="One more vote on items whose two votes differ."
     )
     n_items = models.PositiveIntegerField()
     n_votes = models.PositiveIntegerField(help_text="Over all items.")
@@ -103,6 +106,8 @@ class SampledItem(models.Model):
         max_length=64, blank=True, help_text="Hash of what there was to see when it was drawn."
     )
 
+    objects = SampledItemQuerySet.as_manager()
+
     class Meta:
         ordering = ["sample", "order"]
         constraints = [
@@ -112,6 +117,11 @@ class SampledItem(models.Model):
 
     def __str__(self) -> str:
         return str(self.item)
+
+    @property
+    def votes_wanted(self) -> int:
+        """How many votes the plan asks for."""
+        return self.stratum.votes_per_item
 
 
 class SampledClass(models.Model):
@@ -148,9 +158,17 @@ class ReviewSlot(models.Model):
         LEASED = "leased"
         JUDGED = "judged"
 
+    class Purpose(models.TextChoices):
+        """What the verdict is asked for. Only the first kind is ever counted."""
+
+        ESTIMATE = "estimate", "it says something about the sample"
+        GOLD = "gold", "the answer is known: it says something about the annotator"
+        TRAINING = "training", "the answer is known, and told after the verdict"
+
     sample = models.ForeignKey(Sample, on_delete=models.PROTECT, related_name="slots")
     sampled_item = models.ForeignKey(SampledItem, on_delete=models.PROTECT, related_name="slots")
     number = models.PositiveSmallIntegerField()
+    purpose = models.CharField(max_length=8, choices=Purpose.choices, default=Purpose.ESTIMATE)
     order = models.PositiveIntegerField()
     state = models.CharField(max_length=6, choices=State.choices, default=State.OPEN)
     annotator = models.ForeignKey(

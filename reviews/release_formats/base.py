@@ -19,6 +19,7 @@ from audit.models import Audit, Dataset, DatasetClass
 from reviews.decisions import Decision, StandingVote
 
 BUFFER_BYTES = 1 << 16
+ADJUDICATOR = "adjudicator"  # what all of them are called: their decisions stand alone
 
 
 class FormatRefusedError(ValueError):
@@ -27,7 +28,7 @@ class FormatRefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """One item of the data set and what becomes of it."""
+    """One item of the data set and what becomes of it; ``ruling``: what an adjudicator decided."""
 
     position: int
     item_pk: int
@@ -35,6 +36,7 @@ class LabelRow:
     given_label: int
     decision: Decision
     votes: Sequence[StandingVote] = ()
+    ruling: StandingVote | None = None
     image: str = ""
     width: int = 0
     height: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reviews.models import QuestionVerdict, Verdict
-from reviews.release_formats.base import LabelRow, ReleaseFolder, Source, Writer
+from reviews.release_formats.base import ADJUDICATOR, LabelRow, ReleaseFolder, Source, Writer
 
 COLUMNS = ("item", "given label", "becomes", "also shows", "what happens", "why", "votes")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width twins
@@ -27,10 +27,12 @@ class ChangeTable(Writer):
         if not (decision.is_change or decision.is_undecided):
             return
         cleaned = decision.cleaned_label
+        said = [(self._pseudonyms[vote.annotator], vote) for vote in row.votes]
+        said += [(ADJUDICATOR, row.ruling)] if row.ruling else []
         votes = "; ".join(
-            f"{self._pseudonyms[vote.annotator]}: {WORDS[vote.verdict].lower()}"
+            f"{name}: {WORDS[vote.verdict].lower()}"
             + "".join(f" ({self._names[label]})" for label in sorted(vote.names(row.given_label)))
-            for vote in row.votes
+            for name, vote in said
         )
         cells = (
             row.key,

@@ -53,6 +53,7 @@ class EvidenceLines(Writer):
             "verdict": decision.verdict,
             "reason": decision.reason,
             "votes": [self._describe_vote(vote) for vote in row.votes],
+            "adjudication": row.ruling and _describe_ruling(row.ruling),
             "experts": self._describe_experts(row.position),
             "methods": methods,
         }
@@ -86,6 +87,15 @@ class EvidenceLines(Writer):
                 else {"name": name, "top1": None}
             )
         return described
+
+
+def _describe_ruling(ruling: StandingVote) -> dict[str, Any]:
+    return {
+        "adjudication": ruling.judgment,
+        "verdict": ruling.verdict,
+        "corrected_label": ruling.corrected_label,
+        "decided_at": ruling.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
+    }
 
 
 def _describe_flag(flag: Flag) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from reviews.release_formats.base import LabelRow, ReleaseFolder, Source, Writer, join
+from reviews.release_formats.base import ADJUDICATOR, LabelRow, ReleaseFolder, Source, Writer, join
 
 LABEL_COLUMNS = (
     *("key", "given_label", "given_name", "cleaned_label", "cleaned_name"),
@@ -43,7 +43,7 @@ class LabelTable(Writer):
 
 
 class VoteTable(Writer):
-    """``votes.csv``: every vote that counts, by the number of its judgment; nobody is named."""
+    """``votes.csv``: every vote that counts and what adjudicators decided; nobody is named."""
 
     def __init__(self, source: Source, folder: ReleaseFolder) -> None:
         self._pseudonyms = source.pseudonyms
@@ -60,6 +60,18 @@ class VoteTable(Writer):
                     "" if vote.corrected_label is None else vote.corrected_label,
                     join(vote.labels),
                     vote.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                )
+            )
+        if ruling := row.ruling:
+            self._table.writerow(
+                (
+                    row.key,
+                    f"adjudication {ruling.judgment}",
+                    ADJUDICATOR,
+                    ruling.verdict,
+                    "" if ruling.corrected_label is None else ruling.corrected_label,
+                    "",
+                    ruling.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
                 )
             )
 

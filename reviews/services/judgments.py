@@ -20,6 +20,7 @@ from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Sample, Stage, Ve
 from reviews.randomisation import sees_label_first
 from reviews.services.chains import append_link, lock_chain
 from reviews.services.leases import lease_end
+from reviews.services.third_votes import ask_third_vote
 
 STATE = ReviewSlot.State
 
@@ -81,8 +82,8 @@ class _Submission:
             raise KeyReusedError(f"the key {self.key} was used for something else")
         return Recorded(earlier, replayed=True)
 
-    def insert(self, slot_id: int, supersedes: Judgment | None) -> Judgment:
-        """Append the row."""
+    def insert(self, head: Sample, slot_id: int, supersedes: Judgment | None) -> Judgment:
+        """Append the row to the chain whose head is locked."""
         judgment = Judgment(
             slot_id=slot_id,
             annotator=self.annotator,
@@ -92,7 +93,7 @@ class _Submission:
             body_sha256=self.sha256,
             **asdict(self.answer),
         )
-        append_link(lock_chain(Sample.objects.filter(slots=slot_id)), judgment)
+        append_link(head, judgment)
         return judgment
 
 
@@ -127,10 +128,12 @@ def _record(submission: _Submission, slot_id: int, epoch: int) -> Recorded:
         return _explain_refusal(submission, slot_id)
     own = Judgment.objects.filter(slot=slot_id, annotator=annotator)
     withdrawn = own.filter(superseded_by=None).last()
-    judgment = submission.insert(slot_id, supersedes=withdrawn)
+    head = lock_chain(Sample.objects.filter(slots=slot_id))
+    judgment = submission.insert(head, slot_id, supersedes=withdrawn)
     ReviewSlot.objects.filter(pk=slot_id).update(
         state=STATE.JUDGED, judgment=judgment, leased_until=None
     )
+    ask_third_vote(head, slot_id)
     return Recorded(judgment)
 
 
@@ -144,8 +147,10 @@ def revise(annotator: User, judgment: Judgment, key: UUID, answer: Answer) -> Re
         slot = ReviewSlot.objects.filter(judgment=judgment, annotator=annotator, state=STATE.JUDGED)
         if slot.update(epoch=F("epoch") + 1) != 1:
             return _explain_refusal(submission, judgment.slot_id)
-        newer = submission.insert(judgment.slot_id, supersedes=judgment)
+        head = lock_chain(Sample.objects.filter(slots=judgment.slot_id))
+        newer = submission.insert(head, judgment.slot_id, supersedes=judgment)
         slot.update(judgment=newer)
+        ask_third_vote(head, judgment.slot_id)
         return Recorded(newer)
 
 
@@ -163,7 +168,8 @@ def withdraw(annotator: User, judgment: Judgment, key: UUID, ui_version: str = "
         )
         if freed != 1:
             return _explain_refusal(submission, judgment.slot_id)
-        return Recorded(submission.insert(judgment.slot_id, supersedes=judgment))
+        head = lock_chain(Sample.objects.filter(slots=judgment.slot_id))
+        return Recorded(submission.insert(head, judgment.slot_id, supersedes=judgment))
 
 
 def find_stage(slot_id: int, annotator: User, mode: Mode) -> Stage:

@@ -11,9 +11,9 @@ from django.db.models import Max
 
 from audit.models import Audit
 from audit.services import claims
+from reviews.decisions import Snapshot
 from reviews.models import Policy, Release
 from reviews.release_files import publish_release, release_folder
-from reviews.reports import last_judgment
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ def order_release(audit: Audit, policy: str, person: User | None = None) -> Rele
     """Record that a release of the judgments so far is wanted; a worker builds it."""
     if not audit.is_ready:
         raise ReleaseRefusedError(f"{audit} is {audit.state}; a release needs a ready audit")
-    snapshot = last_judgment(audit)
-    if not snapshot:
+    snapshot = Snapshot.now(audit)
+    if snapshot == Snapshot(0):
         raise ReleaseRefusedError("nothing is judged yet, so there is nothing to release")
     while True:
         newest = Release.objects.filter(audit=audit).aggregate(Max("number"))["number__max"] or 0
@@ -37,7 +37,8 @@ def order_release(audit: Audit, policy: str, person: User | None = None) -> Rele
                     audit=audit,
                     number=newest + 1,
                     policy=Policy(policy),
-                    last_judgment=snapshot,
+                    last_judgment=snapshot.judgment,
+                    last_adjudication=snapshot.adjudication,
                     created_by=person,
                 )
         except IntegrityError:
@@ -56,9 +57,8 @@ def build_release(release_id: int) -> bool:
     shutil.rmtree(target, ignore_errors=True)
     try:
         with claims.heartbeat(release, epoch):
-            manifest = publish_release(
-                release.audit, release.policy, release.last_judgment, target, str(epoch)
-            )
+            snapshot = Snapshot(release.last_judgment, release.last_adjudication)
+            manifest = publish_release(release.audit, release.policy, snapshot, target, str(epoch))
     except (OSError, ValueError) as error:
         logger.warning("release %s failed", release.pk, exc_info=True)
         claims.fail(release, epoch, f"{type(error).__name__}: {error}")

@@ -43,7 +43,7 @@ class Draw:
         return [int(item) for item in self.population.item_ids[self.positions]]
 
 
-def freeze_sample(
+def freeze_sample(  # noqa: PLR0913 - what a sample is drawn with, each by its name
     audit: Audit,
     *,
     size: int,
@@ -51,6 +51,7 @@ def freeze_sample(
     votes_per_item: int = 1,
     seed: int = 0,
     revealed_share: float = 0.0,
+    adds_third_vote: bool = True,
     stratum_votes: Mapping[str, int] | None = None,
     drawn_by: User | None = None,
 ) -> Sample:
@@ -58,7 +59,8 @@ def freeze_sample(
 
     Simple random sampling without replacement inside each stratum; the same audit, numbers and
     seed give the same sample. ``stratum_votes`` names strata whose items get another number of
-    votes. Nothing is written when it is refused.
+    votes; ``adds_third_vote`` asks for one more where two votes differ. Nothing is written when
+    it is refused.
     """
     _check_request(audit, size, unflagged, seed, revealed_share)
     population = load_population(audit)
@@ -71,6 +73,7 @@ def freeze_sample(
         seed=seed,
         votes_per_item=max(stratum.votes_per_item for stratum in strata),
         revealed_share=revealed_share,
+        adds_third_vote=adds_third_vote,
         n_items=len(draw.positions),
         n_votes=sum(stratum.n_drawn * stratum.votes_per_item for stratum in strata),
         drawn_by=drawn_by,

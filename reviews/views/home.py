@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from audit.models import Audit, AuditExpert, Chunk, Claimable, Dataset, Membership, Role
 from audit.services.progress import engine_trouble
+from reviews.disputes import count_disputes
 from reviews.models import ReviewSlot, Sample
 
 SHOWN = 10
@@ -102,11 +103,18 @@ def _audits_context(user: User) -> dict[str, Any]:
         **_running_context(user),
         "failed_audits": audits.filter(state=Audit.State.FAILED).order_by("-pk")[:SHOWN],
         "failed_chunks": _failed_chunks(audits),
+        "disputed_audits": _disputed_audits(audits, user),
         "unsampled_audits": ready.filter(sample=None)[:SHOWN],
         "ready_audits": ready.select_related("sample")[:SHOWN],
         "has_datasets": datasets.exists(),
         "unaudited_datasets": datasets.filter(audits=None).order_by("slug")[:SHOWN],
     }
+
+
+def _disputed_audits(audits: QuerySet[Audit], user: User) -> list[tuple[Audit, int]]:
+    """Return the audits with items that wait for an adjudicator, and how many do."""
+    waiting = count_disputes(user)
+    return [(audit, waiting[audit.pk]) for audit in audits.filter(pk__in=waiting).order_by("-pk")]
 
 
 def _failed_chunks(audits: QuerySet[Audit]) -> list[tuple[int, str, int]]:

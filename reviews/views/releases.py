@@ -17,12 +17,20 @@ from django.views.decorators.http import require_GET, require_http_methods
 from audit.models import Audit, Claimable, Item, Role
 from audit.services.progress import engine_trouble
 from audit.views.access import find_audit
-from reviews.decisions import Action, Decision, StandingVote, decide_all, load_votes
+from reviews.decisions import (
+    Action,
+    Decision,
+    Snapshot,
+    StandingVote,
+    decide_all,
+    load_rulings,
+    load_votes,
+)
 from reviews.forms import ReleaseForm
 from reviews.models import Policy, Release, Verdict
 from reviews.release_files import name_annotators, release_folder
+from reviews.release_formats.base import ADJUDICATOR
 from reviews.release_manifest import MANIFEST
-from reviews.reports import last_judgment
 from reviews.services.releases import ReleaseRefusedError, order_release
 
 PER_PAGE = 12
@@ -145,10 +153,11 @@ def _list_context(audit: Audit) -> dict[str, Any]:
 
 def preview_release(audit: Audit, policy: str, page: str) -> Preview | None:
     """Return what a release of the judgments so far would do, None before the first."""
-    votes = load_votes(audit, last_judgment(audit))
-    if not votes:
+    now = Snapshot.now(audit)
+    votes, rulings = load_votes(audit, now.judgment), load_rulings(audit, now.adjudication)
+    if not votes and not rulings:
         return None
-    decisions = decide_all(audit, policy, votes)
+    decisions = decide_all(audit, policy, votes, rulings)
     counts = Counter(decision.action for decision in decisions.values())
     unjudged = audit.dataset.n_items - len(decisions)
     changed = [position for position, decision in decisions.items() if decision.is_change]
@@ -161,7 +170,7 @@ def preview_release(audit: Audit, policy: str, page: str) -> Preview | None:
         ],
         n_judged=len(decisions),
         page=shown,
-        changes=_show_changes(audit, list(shown), decisions, votes),
+        changes=_show_changes(audit, list(shown), decisions, votes, rulings),
     )
 
 
@@ -170,6 +179,7 @@ def _show_changes(
     positions: list[int],
     decisions: dict[int, Decision],
     votes: dict[int, list[StandingVote]],
+    rulings: dict[int, StandingVote],
 ) -> list[ShownChange]:
     names = dict(audit.dataset.classes.values_list("index", "name"))
     people = name_annotators(votes.values())
@@ -182,12 +192,11 @@ def _show_changes(
             also=[_name(names, label) for label in decisions[item.position].also_labels],
             action=decisions[item.position].action.value,
             votes=[
-                ShownVote(
-                    annotator=people[vote.annotator],
-                    verdict=Verdict(vote.verdict).label,
-                    corrected=_name(names, vote.corrected_label),
+                ShownVote(who, Verdict(vote.verdict).label, _name(names, vote.corrected_label))
+                for who, vote in (
+                    *((people[vote.annotator], vote) for vote in votes.get(item.position, ())),
+                    *((ADJUDICATOR, each) for each in (rulings.get(item.position),) if each),
                 )
-                for vote in votes[item.position]
             ],
         )
         for item in items

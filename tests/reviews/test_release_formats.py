@@ -13,13 +13,13 @@ from audit.evidence import Evidence, write_evidence
 from audit.loaders import load_dataset
 from audit.models import Dataset, DatasetClass, FewShotExample, Item, Role
 from audit.services.datasets import store_dataset
+from reviews.decisions import Snapshot
 from reviews.release_files import export_release, open_source
 from reviews.release_formats import FORMATS, FormatRefusedError
 from reviews.release_formats.base import HashedFile
 from reviews.release_formats.changes import neutralise
 from reviews.release_formats.registry import refusals
 from reviews.release_manifest import verify_release
-from reviews.reports import last_judgment
 from tests.factories import (
     make_dataset,
     make_member,
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 
 def export(audit, folder, *formats):
-    return export_release(audit, "lenient", last_judgment(audit), folder, formats)
+    return export_release(audit, "lenient", Snapshot.now(audit), folder, formats)
 
 
 def all_formats(audit):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from audit.models import Claimable, Role
-from reviews.decisions import Action, StandingVote, decide, decide_all, load_votes
+from reviews.decisions import Action, Snapshot, StandingVote, decide, decide_all, load_votes
 from reviews.models import Release
 from reviews.release_files import ReleaseFolderError, export_release, release_folder
 from reviews.release_manifest import verify_release
@@ -112,7 +112,7 @@ def read(path):
 
 
 def export(audit, folder, policy="lenient"):
-    return export_release(audit, policy, last_judgment(audit), folder)
+    return export_release(audit, policy, Snapshot.now(audit), folder)
 
 
 def test_every_item_is_in_the_labels_once_in_order_with_what_happened(tmp_path):
@@ -175,7 +175,7 @@ def test_e01_the_same_judgments_give_the_same_bytes(tmp_path):
 
 def test_a_release_shows_the_judgments_as_they_stood(tmp_path):
     audit = make_judged_audit()
-    before = last_judgment(audit)
+    before = Snapshot.now(audit)
     export(audit, tmp_path / "before")
     sample = audit.sample
     first = sample.slots.get(sampled_item__item__position=2, number=1).judgment
@@ -191,7 +191,7 @@ def test_a_release_shows_the_judgments_as_they_stood(tmp_path):
 
 def test_the_preview_decides_as_the_files_do(tmp_path):
     audit = make_judged_audit()
-    decided = decide_all(audit, "lenient", load_votes(audit, last_judgment(audit)))
+    decided = decide_all(audit, "lenient", load_votes(audit, last_judgment(audit)), {})
     export(audit, tmp_path / "out")
     rows = read(tmp_path / "out" / "labels.csv")
     assert {position: rows[position]["action"] for position in decided} == {

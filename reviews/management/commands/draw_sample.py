@@ -28,6 +28,11 @@ class Command(AuditCommand):
             metavar="STRATUM=V",
             help="Another number of votes for the items of one stratum; may be repeated.",
         )
+        parser.add_argument(
+            "--no-third-vote",
+            action="store_true",
+            help="Don't ask for one more vote on items whose two votes differ.",
+        )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--revealed-share",
@@ -63,6 +68,7 @@ class Command(AuditCommand):
                     **numbers,
                     seed=options["seed"],
                     revealed_share=options["revealed_share"],
+                    adds_third_vote=not options["no_third_vote"],
                 )
         except SamplingError as error:
             raise CommandError(str(error)) from error

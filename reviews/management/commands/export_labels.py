@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from audit.management.base import AuditCommand, find_audit
+from reviews.decisions import Snapshot
 from reviews.models import Policy
 from reviews.release_files import ReleaseFolderError, export_release
 from reviews.release_formats import DEFAULT_FORMATS, FORMATS, FormatRefusedError
-from reviews.reports import last_judgment
 
 
 class Command(AuditCommand):
@@ -38,7 +38,7 @@ class Command(AuditCommand):
         folder: Path = options["out"]
         try:
             manifest = export_release(
-                audit, options["policy"], last_judgment(audit), folder, options["formats"]
+                audit, options["policy"], Snapshot.now(audit), folder, options["formats"]
             )
         except (ReleaseFolderError, FormatRefusedError) as error:
             raise CommandError(str(error)) from error
