@@ -15,6 +15,7 @@ from audit.services.scores import fail_scores
 
 # So many failures without one finished chunk: it isn't the items.
 FAILURES_TO_BLAME_THE_EXPERT = 8
+GIVEN_UP = ("killed_worker", "expert_error")
 
 
 def give_up_attempt(chunk: Chunk, reason: str, *, killed: bool) -> None:
@@ -36,7 +37,7 @@ def give_up_attempt(chunk: Chunk, reason: str, *, killed: bool) -> None:
     elif chunk.n_items > 1:
         _split(chunk, reason)
     else:
-        _give_up_item(chunk, "killed_worker" if killed else "expert_error", reason)
+        _give_up_item(chunk, GIVEN_UP[0] if killed else GIVEN_UP[1], reason)
 
 
 def _still_held(chunk: Chunk) -> QuerySet[Chunk]:
@@ -44,7 +45,9 @@ def _still_held(chunk: Chunk) -> QuerySet[Chunk]:
 
 
 def _is_expert_to_blame(chunk: Chunk) -> bool:
-    if chunk.score_set.chunks.filter(work=Claimable.Work.DONE).exists():
+    # An item that was given up is a chunk that is done, and no sign of life of the expert.
+    n_done = chunk.score_set.chunks.filter(work=Claimable.Work.DONE).count()
+    if n_done > chunk.score_set.unscorable.filter(code__in=GIVEN_UP).count():
         return False
     failures = ScoreSet.objects.values_list("failures", flat=True).get(pk=chunk.score_set_id)
     return failures >= FAILURES_TO_BLAME_THE_EXPERT

@@ -151,6 +151,7 @@ def predict_items(expert: Expert, score_set: ScoreSet, items: Sequence[ItemRow])
     bounded: list[int] = []
     if inputs.values:
         found = _predict(expert, inputs.values)
+        _check_shape(score_set, found.logits.shape, len(inputs.values))
         logits[inputs.places] = fill_absent_choices(found.logits, n_classes)
         # A picture that couldn't be opened keeps that reason.
         refused = {inputs.places[place]: each for place, each in found.problems.items()}
@@ -171,6 +172,17 @@ def predict_items(expert: Expert, score_set: ScoreSet, items: Sequence[ItemRow])
         for place, problem in sorted(problems.items())
     ]
     return Predicted(logits, unscorable, bounded)
+
+
+def _check_shape(score_set: ScoreSet, shape: tuple[int, ...], n_inputs: int) -> None:
+    """Refuse an expert whose answer can't be meant for these items: no other item would do."""
+    n_classes = score_set.dataset.n_classes
+    if len(shape) != 2 or shape[0] != n_inputs or shape[1] > n_classes:
+        message = (
+            f"{score_set.expert} answered {n_inputs} items with an array of shape {shape}, which "
+            f"is not one row per item and at most {n_classes} columns"
+        )
+        raise ExpertRefused("shape", message)
 
 
 def _predict(expert: Expert, inputs: Sequence[Any]) -> BoundedPrediction:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface_hub.errors import StrictDataclassError
+
 from scoring.experts.base import ExpertRefused
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ FETCHED = "fetched.json"
 LOAD_ERRORS = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError,
     NotImplementedError, IndexError, AssertionError, ZeroDivisionError, OverflowError, MemoryError,
+    StrictDataclassError,
 )  # fmt: skip
 
 

@@ -72,7 +72,9 @@ def test_f10_a_thousand_items_cost_a_few_attempts_not_hundreds(monkeypatch, sett
     assert scored(score_set) == [200]
 
 
-def test_an_expert_that_never_works_is_to_blame_itself(monkeypatch):
+@pytest.mark.parametrize("chunk_items", [1, 2, 5, 100])
+def test_an_expert_that_never_works_is_to_blame_itself(monkeypatch, settings, chunk_items):
+    settings.CHUNK_ITEMS = chunk_items
     raise_at(monkeypatch, set(range(100)), RuntimeError("broken from the start"))
     score_set = request_scores(make_dataset(n_items=100), "stub:3")
     assert run_all(score_set) == attempts.FAILURES_TO_BLAME_THE_EXPERT

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from django.urls import reverse
 
 from audit import tasks
-from audit.models import Chunk, ScoreSet, UnscorableItem
+from audit.models import Chunk, Role, ScoreSet, UnscorableItem
 from audit.score_store import open_scores
-from audit.services import chunks
+from audit.services import audits, chunks
 from audit.services.scores import ScoresRefusedError, request_scores
 from scoring.experts import (
     ExpertCard,
+    ExpertRefused,
     InputProblem,
     Question,
     UnscorableInputsError,
     load_expert,
 )
 from scoring.experts.base import ABSENT
-from tests.factories import make_dataset, make_questions
+from tests.factories import make_dataset, make_member, make_questions
+from tests.language_models import change_json, write_language_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,3 +103,93 @@ def test_B084_a_choice_that_a_question_does_not_have_lies_far_below_its_least_li
     short, whole = open_scores(score_set.pk)[0:2]
     np.testing.assert_allclose(short, [1, 2, 1 + ABSENT, 1 + ABSENT], rtol=1e-6)
     assert (whole >= 1).all()
+
+
+class Refusing(ShortSighted):
+    """An expert that finds out while it predicts that it can't be used."""
+
+    def predict(self, inputs):
+        if any("What is 6" in each.question for each in inputs):
+            raise ExpertRefused("out_of_memory", "one question alone doesn't fit into memory")
+        return super().predict(inputs)
+
+
+def test_an_expert_that_refuses_while_it_predicts_stops_at_once_and_the_page_says_why(
+    client, monkeypatch
+):
+    monkeypatch.setattr(chunks, "loaded_expert", lambda _name: Refusing())
+    dataset = make_questions(n_items=20)
+    audit = audits.start_audit(dataset, ["stub:4-1", "stub:4-2"])
+    score_set = ScoreSet.objects.get(expert="stub:4-1")
+    run_all(score_set)
+    assert score_set.state == ScoreSet.State.FAILED
+    assert (score_set.failures, score_set.chunks.filter(attempts__gt=1).count()) == (0, 0)
+    assert not UnscorableItem.objects.exists()
+    client.force_login(make_member(dataset.project, Role.MAINTAINER))
+    page = client.get(reverse("audit:audit_detail", args=[audit.pk])).content.decode()
+    assert "one question alone doesn&#x27;t fit into memory" in page
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 9), (5,)])
+def test_an_expert_that_answers_in_another_shape_is_refused_with_both(monkeypatch, shape):
+    expert = ShortSighted()
+    monkeypatch.setattr(
+        expert, "predict", lambda _inputs: np.zeros(shape, np.float32), raising=True
+    )
+    monkeypatch.setattr(chunks, "loaded_expert", lambda _name: expert)
+    score_set = run_all(request_scores(make_questions(n_items=20), "stub:4-1"))
+    assert score_set.state == ScoreSet.State.FAILED
+    assert f"answered 5 items with an array of shape {shape}" in score_set.error
+    assert not UnscorableItem.objects.exists()
+
+
+def remove_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+def cut_weights(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def add_code(folder):
+    (folder / "modeling.py").write_text("raise SystemExit")
+
+
+def other_size(folder):
+    change_json(folder / "config.json", hidden_size=64)
+
+
+def no_such_heads(folder):
+    change_json(folder / "config.json", num_attention_heads=7)
+
+
+def heads_in_words(folder):
+    change_json(folder / "config.json", num_attention_heads="many")
+
+
+def no_tokenizer(folder):
+    (folder / "tokenizer.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (remove_weights, "holds no .safetensors weights"),
+        (cut_weights, "the tensors end at byte"),
+        (add_code, "modeling.py is code"),
+        (other_size, "can't load"),
+        (no_such_heads, "not a multiple of the number of attention heads"),
+        (heads_in_words, "num_attention_heads"),
+        (no_tokenizer, "Model missing"),
+    ],
+)
+def test_a_model_that_is_no_longer_what_it_was_stops_with_the_first_chunk(tmp_path, harm, said):
+    folder = write_language_model(tmp_path / "llama")
+    score_set = request_scores(make_questions(n_items=12), f"transformers:{folder}")
+    harm(folder)
+    tasks.process_chunk(Chunk.objects.pending().earliest("start").pk)
+    score_set.refresh_from_db()
+    assert score_set.state == ScoreSet.State.FAILED
+    assert said in score_set.error
+    assert not Chunk.objects.pending().exists()
