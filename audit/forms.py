@@ -14,6 +14,10 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from audit.models import Audit, Dataset, Role, ScoreSet
 
 BYTES_PER_LOGIT = 4
+EXAMPLES = {
+    Dataset.Kind.IMAGE: "timm:convnext_tiny.in12k_ft_in1k",
+    Dataset.Kind.MULTIPLE_CHOICE: "transformers:meta-llama/Llama-3.1-8B,shots=5",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class NewAuditForm(forms.Form):
             attrs={
                 "rows": 2,
                 "spellcheck": "false",
-                "placeholder": "timm:convnext_tiny.in12k_ft_in1k",
+                "placeholder": EXAMPLES[Dataset.Kind.IMAGE],
             }
         ),
     )
@@ -63,6 +67,25 @@ class NewAuditForm(forms.Form):
         if self.chosen is not None:
             ready = self.chosen.score_sets.with_logits().order_by("expert")
         self.fields["score_sets"].queryset = ready  # type: ignore[attr-defined]
+
+        if self.chosen is not None:
+            widget = self.fields["other_experts"].widget
+            widget.attrs["placeholder"] = EXAMPLES[Dataset.Kind(self.chosen.kind)]
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the data set chosen, or any that may be, has items for image classifiers."""
+        return self.chosen is None or self.chosen.kind == Dataset.Kind.IMAGE
+
+    @property
+    def takes_questions(self) -> bool:
+        """Whether the data set chosen, or any that may be, has items for language models."""
+        return self.chosen is None or self.chosen.kind == Dataset.Kind.MULTIPLE_CHOICE
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The model servers that the settings name."""
+        return sorted(settings.ENDPOINTS)
 
     @property
     def ticked(self) -> list[str]:

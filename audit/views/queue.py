@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -18,8 +19,9 @@ from audit.evidence import Evidence, load_evidence
 from audit.forms import QueueForm
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit, DatasetClass, Flag, Item
+from audit.notices import write_notice
 from audit.querysets import FlagQuerySet
-from audit.services.item_evidence import expert_words
+from audit.services.item_evidence import ExpertWord, expert_words
 from audit.views.access import find_audit
 
 PER_PAGE = 48
@@ -60,6 +62,15 @@ class ShownFlag:
     flag: Flag
     given: DatasetClass | None
     proposed: DatasetClass | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChoice:
+    """One choice of a question: whether it is the given label, and how many experts chose it."""
+
+    text: str
+    is_given: bool
+    n_experts: int
 
 
 @require_GET
@@ -115,12 +126,15 @@ def queue_item(request: HttpRequest, pk: int, item_pk: int) -> HttpResponse:
     if evidence is not None:
         indices |= {int(index) for index in evidence.top1[:, item.position]}
     classes = find_classes(audit, indices)
+    words = list(expert_words(audit, item, evidence, classes)) if evidence else []
     context = {
         "audit": audit,
         "item": item,
+        "choices": list(show_choices(item, words)),
+        "notices": [write_notice(code) for code in item.notices],
         "given": classes.get(item.given_label),
         "flags": [ShownFlag(flag, None, classes.get(flag.proposed_label)) for flag in flags],
-        "words": list(expert_words(audit, item, evidence, classes)) if evidence else [],
+        "words": words,
     }
     template = "audit/_queue_item.html" if request.htmx else "audit/queue_item.html"  # type: ignore[attr-defined]
     return render(request, template, context)
@@ -198,6 +212,13 @@ def show_flags(page: Page[Flag], classes: dict[int, DatasetClass]) -> Iterator[S
     """Join a page's flags with their classes."""
     for flag in page:
         yield ShownFlag(flag, classes.get(flag.item.given_label), classes.get(flag.proposed_label))
+
+
+def show_choices(item: Item, words: Iterable[ExpertWord]) -> Iterator[ShownChoice]:
+    """Join a question's choices with who says they are right."""
+    said = Counter(word.top1.index for word in words if word.top1 is not None)
+    for index, text in enumerate(item.choices):
+        yield ShownChoice(text, index == item.given_label, said[index])
 
 
 def _load_evidence(audit: Audit) -> Evidence | None:

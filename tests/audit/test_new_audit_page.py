@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from audit.forms import split_names
 from audit.models import Audit, Chunk, Role, ScoreSet
-from tests.factories import make_dataset, make_member, make_project
+from tests.factories import make_dataset, make_member, make_project, make_questions
 
 pytestmark = pytest.mark.django_db
 NEW = "/audits/new/"
@@ -51,6 +51,24 @@ def test_the_form_starts_with_the_papers_defaults(client, dataset, maintainer):
         "seed": 0,
     }
     assert form["require_agreement"].value() in (None, False)
+
+
+def test_the_form_names_the_experts_that_the_data_set_can_have(
+    client, maintainer, dataset, settings
+):
+    pictures = client.get(NEW, {"dataset": dataset.pk}).content.decode()
+    assert "timm:NAME" in pictures
+    assert "transformers:OWNER/MODEL" in pictures
+    assert "endpoint:" not in pictures
+    questions = make_questions(dataset.project)
+    page = client.get(NEW, {"dataset": questions.pk}).content.decode()
+    assert "timm:" not in page
+    assert "transformers:OWNER/MODEL" in page
+    assert "endpoint:NAME" in page
+    assert "import_scores" in page
+    settings.ENDPOINTS = {"llama": None, "gpt": None}
+    page = client.get(NEW, {"dataset": questions.pk}).content.decode()
+    assert "<code>endpoint:gpt</code>, <code>endpoint:llama</code>" in page
 
 
 def test_two_named_experts_start_an_audit_and_leave_pending_work(client, dataset, maintainer):

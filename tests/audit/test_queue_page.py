@@ -194,6 +194,21 @@ def test_names_from_the_data_are_text(client, audit):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+def test_a_question_shows_its_subject_what_was_noted_and_who_says_which_choice(client):
+    dataset = make_questions(n_items=6)
+    dataset.items.filter(position=0).update(notices=["duplicate_other_label", "new_code"])
+    audit = make_ready_audit(dataset, n_flags=3)
+    client.force_login(make_member(dataset.project, Role.MAINTAINER))
+    answer = open_item(client, audit, dataset.items.get(position=0), HTMX)
+    marks = [(each.text, each.is_given, each.n_experts) for each in answer.context["choices"]]
+    assert marks == [("7", True, 0), ("8", False, 2), ("9", False, 0), ("10", False, 0)]
+    page = answer.content.decode()
+    assert "<bdi>sums</bdi>" in page
+    assert "2 of 2 experts" in page
+    assert "Another item has the same content and another label." in page
+    assert "new_code" in page
+
+
 def test_B090_a_question_is_shown_with_its_options_as_text(client):
     dataset = make_questions(n_items=6)
     hostile = "<img src=x onerror=alert(1)> {{7*7}}"

@@ -18,6 +18,7 @@ from tests.factories import (
     make_dataset,
     make_member,
     make_project,
+    make_questions,
     make_ready_audit,
     make_sample,
 )
@@ -61,6 +62,43 @@ def make_running_audit(dataset):
 def serious_violations(page):
     found = Axe().run(page).response["violations"]
     return [(rule["id"], rule["nodes"][0]["html"]) for rule in found if rule["impact"] in SERIOUS]
+
+
+HOSTILE = [
+    (
+        "<script>alert(1)</script> {{7*7}} {% debug %} [x](javascript:alert(1)) "
+        "<img src=x onerror=alert(1)>"
+    ),
+    "\u202egnirts desrever \u200b" + "Z" + "\u0301\u0323" * 5_000,
+    "word" * 200,
+    "\n".join(f"{number}. One of forty lines of a question." for number in range(40)),
+]
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_B090_B091_hostile_questions_are_text_inside_their_own_lines(make_page, width):
+    dataset = make_questions(n_items=8, n_choices=10)
+    for item, text in zip(dataset.items.order_by("position"), HOSTILE, strict=False):
+        item.question, item.choices, item.subject = text, [text, *"bcdefghij"], text[:255]
+        item.quarantine_detail = text[:500]
+        item.save()
+    dataset.items.filter(position=7).update(
+        quarantine_code="too_long", quarantine_detail=HOSTILE[0]
+    )
+    audit = make_ready_audit(dataset, n_flags=6)
+    size = {"width": width, "height": 844}
+    page = open_page(make_page, dataset.project, viewport=size)
+    page.on("dialog", lambda dialog: pytest.fail(f"a script of the data ran: {dialog.message}"))
+    items = [f"/audits/{audit.pk}/queue/{each.pk}/" for each in dataset.items.all()[:4]]
+    for path in (f"/audits/{audit.pk}/", f"/audits/{audit.pk}/queue/", *items):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        for text in page.locator(".foreign").all():
+            assert text.evaluate("each => getComputedStyle(each).overflow") == "hidden"
+    page.goto(items[0])
+    expect(page.locator(".question")).to_have_text(HOSTILE[0])
+    page.goto(f"/audits/{audit.pk}/queue/")
+    assert page.locator(".key-cell").first.bounding_box()["width"] > 150
 
 
 def results_title(page):
