@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.db.models import QuerySet
 
 from audit.models import Audit, Chunk, ScoreSet
 from audit.services.audits import advance_audits
 from audit.services.reconcile import reconcile
-from audit.tasks import calibrate_audit, close_scores, process_chunk
+from audit.tasks import calibrate_audit, close_scores, score_from
 
 PAUSE_SECONDS = 0.2
 RECONCILE_SECONDS = 5.0
@@ -24,8 +28,8 @@ def work_until(is_over: Callable[[], bool]) -> None:
         if time.monotonic() - reconciled_at > RECONCILE_SECONDS:
             reconcile()
             reconciled_at = time.monotonic()
-        waiting = [
-            (process_chunk, Chunk.objects.pending().in_order()[:1]),
+        waiting: list[tuple[Callable[[int], None], QuerySet[Any]]] = [
+            (partial(score_from, goes_on=True), Chunk.objects.pending().in_order()[:1]),
             (close_scores, ScoreSet.objects.to_close()),
             (calibrate_audit, Audit.objects.to_calibrate()),
         ]

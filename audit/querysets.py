@@ -80,6 +80,10 @@ class ScoreSetQuerySet(models.QuerySet["ScoreSet"]):
     def scoring(self) -> ScoreSetQuerySet:
         return self.filter(state="scoring")
 
+    def in_order(self) -> ScoreSetQuerySet:
+        """The order in which they are scored: urgent audits first, then by age."""
+        return self.order_by("-is_urgent", "created_at", "pk")
+
     def unfinished(self) -> ScoreSetQuerySet:
         return self.exclude(state="ready")
 

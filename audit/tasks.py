@@ -35,27 +35,45 @@ ANNOUNCED_AHEAD = 16
 ANNOUNCED_PER_SLOT = 4
 
 
-@app.task(name="audit.tasks.process_chunk")
-def process_chunk(chunk_id: int, **_: Any) -> None:
-    """Score one chunk; whatever goes wrong is recorded on it and tried again or narrowed down."""
+@app.task(name="audit.tasks.process_chunk", bind=True)
+def process_chunk(self: Any, /, chunk_id: int, **_: Any) -> None:
+    """Score the chunk that a wake-up names; what is short needs no message of its own."""
+    score_from(chunk_id, goes_on=not self.request.called_directly)
+
+
+def score_from(chunk_id: int, *, goes_on: bool) -> None:
+    """Score a chunk, and then for a moment others of its score set if it `goes_on`."""
     with database_may_leave():
         if is_refused(Chunk, chunk_id):
             return
-        chunk_id = chunks.make_way_for_urgent(chunk_id)
-        try:
-            chunks.score_chunk(chunk_id)
-        except BaseException as error:
-            # Also what isn't an Exception: a library that calls sys.exit() must not cost the chunk
-            # the time until its claim runs out.
-            logger.warning("chunk %s failed", chunk_id, exc_info=True)
-            reason = f"{type(error).__name__}: {error}"
-            for chunk in held_here(Chunk, chunk_id).select_related("score_set__dataset"):
-                if isinstance(error, AWAY):
-                    claims.put_off(chunk, chunk.epoch, reason)
-                else:
-                    attempts.give_up_attempt(chunk, reason, killed=False)
-            if not isinstance(error, Exception):
-                raise
+        chunk = chunks.find_pending(chunks.make_way_for_urgent(chunk_id))
+        if chunk is None or not attempt_chunk(chunk):
+            return
+        if not goes_on:
+            chunks.close_if_small(chunk.score_set)
+            return
+        for other in chunks.others_like(chunk):
+            if not attempt_chunk(other):
+                return
+
+
+def attempt_chunk(chunk: Chunk) -> bool:
+    """Score one chunk; whatever goes wrong is recorded on it and tried again or narrowed down."""
+    try:
+        return chunks.score_pending(chunk)
+    except BaseException as error:
+        # Also what isn't an Exception: a library that calls sys.exit() must not cost the chunk
+        # the time until its claim runs out.
+        logger.warning("chunk %s failed", chunk.pk, exc_info=True)
+        reason = f"{type(error).__name__}: {error}"
+        for held in held_here(Chunk, chunk.pk).select_related("score_set__dataset"):
+            if isinstance(error, AWAY):
+                claims.put_off(held, held.epoch, reason)
+            else:
+                attempts.give_up_attempt(held, reason, killed=False)
+        if not isinstance(error, Exception):
+            raise
+        return False
 
 
 @app.task(name="audit.tasks.calibrate_audit")
@@ -133,8 +151,14 @@ def announce(task: Any, waiting: QuerySet[Any]) -> int:
 
 
 def _announce_chunks(room: int) -> int:
-    due = Chunk.objects.pending().filter(_due())
-    taken = [chunk for chunk in due.in_order()[:room] if _take(due, chunk.pk)]
+    taken: list[Chunk] = []
+    # Score set by score set: sorting all that waits would take longer the more there is.
+    for score_set in ScoreSet.objects.scoring().in_order():
+        due = Chunk.objects.pending().filter(_due(), score_set=score_set)
+        first = due.order_by("epoch", "start")[: room - len(taken)]
+        taken += [chunk for chunk in first if _take(due, chunk.pk)]
+        if len(taken) >= room:
+            break
     for chunk in taken:
         # A part of a chunk that never ended is given less time; loading the expert takes some.
         share = max(chunk.n_items / settings.CHUNK_ITEMS, 0.25)

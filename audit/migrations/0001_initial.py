@@ -292,6 +292,10 @@ class Migration(migrations.Migration):
             model_name='chunk',
             index=models.Index(fields=['work', 'score_set', 'epoch', 'start'], name='chunks_by_work'),
         ),
+        migrations.AddIndex(
+            model_name='chunk',
+            index=models.Index(fields=['work', 'announced_at'], name='chunks_by_wake_up'),
+        ),
         migrations.AddConstraint(
             model_name='chunk',
             constraint=models.UniqueConstraint(fields=('score_set', 'start'), name='one_chunk_per_start'),

@@ -97,7 +97,8 @@ class Chunk(Claimable):
             ),
         ]
         indexes = [
-            models.Index(fields=["work", "score_set", "epoch", "start"], name="chunks_by_work")
+            models.Index(fields=["work", "score_set", "epoch", "start"], name="chunks_by_work"),
+            models.Index(fields=["work", "announced_at"], name="chunks_by_wake_up"),
         ]
 
     def __str__(self) -> str:

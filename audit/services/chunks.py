@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -36,6 +39,9 @@ logger = logging.getLogger(__name__)
 # Closing reads all shards. What takes longer than a moment is left to the default queue, so that
 # no device waits for it.
 CLOSE_AT_ONCE_BYTES = 1 << 26
+# So long a wake-up has its process go on with chunks that have none. Urgent work waits no longer.
+ROW_SECONDS = 1.0
+ABREAST = 8
 
 
 class OtherExpertError(RuntimeError):
@@ -61,14 +67,65 @@ def make_way_for_urgent(chunk_id: int) -> int:
     return first
 
 
+def find_pending(chunk_id: int) -> Chunk | None:
+    """Return a chunk that may be scored now, with all that is needed for it."""
+    pending = Chunk.objects.pending().select_related("score_set__dataset")
+    return pending.filter(pk=chunk_id).first()
+
+
+def others_like(chunk: Chunk) -> Iterator[Chunk]:
+    """Yield further chunks of the same score set, no longer than this one, for ROW_SECONDS.
+
+    Only what nobody has announced or tried: the rest has wake-ups, and time limits, of its own.
+    """
+    until = time.monotonic() + ROW_SECONDS
+    score_set = chunk.score_set
+    fresh = Chunk.objects.pending().filter(score_set=score_set, announced_at=None, epoch=0)
+    in_order = fresh.order_by("epoch", "start").only("score_set_id", "start", "stop", "epoch")
+    while time.monotonic() < until and not _somebody_hurries(score_set):
+        upcoming = list(in_order[:ABREAST])
+        if not upcoming:
+            close_if_small(score_set)
+            return
+        # Processes side by side begin at different places, or all would want the same one.
+        other = upcoming[os.getpid() % len(upcoming)]
+        if other.n_items > chunk.n_items:
+            return
+        other.score_set = score_set
+        yield other
+
+
+def _somebody_hurries(score_set: ScoreSet) -> bool:
+    urgent = Chunk.objects.pending().filter(score_set__is_urgent=True)
+    return urgent.exclude(score_set=score_set).exists()
+
+
 def score_chunk(chunk_id: int) -> bool:
-    """Score one pending chunk; False when there was nothing to do or the claim was lost.
+    """Score one pending chunk and, if it was the last, close its score set.
+
+    False when there was nothing to do or the claim was lost.
+    """
+    chunk = find_pending(chunk_id)
+    if chunk is None or not score_pending(chunk):
+        return False
+    close_if_small(chunk.score_set)
+    return True
+
+
+def close_if_small(score_set: ScoreSet) -> None:
+    """Close a score set whose chunks are all done, unless reading it takes a while."""
+    dataset = score_set.dataset
+    if 4 * dataset.n_classes * dataset.n_items <= CLOSE_AT_ONCE_BYTES:
+        finish_scores(score_set.pk)
+
+
+def score_pending(chunk: Chunk) -> bool:
+    """Score a chunk that was pending a moment ago; False when the claim wasn't got, or was lost.
 
     Raises whatever the expert raises; `attempts.give_up_attempt` then decides what comes next.
     """
-    chunk = Chunk.objects.pending().select_related("score_set__dataset").filter(pk=chunk_id).first()
-    epoch = claims.claim(chunk) if chunk else None
-    if chunk is None or epoch is None:
+    epoch = claims.claim(chunk)
+    if epoch is None:
         return False
     score_set = chunk.score_set
     # From here on: bringing a large model into memory may take longer than a claim lasts.
@@ -83,25 +140,27 @@ def score_chunk(chunk_id: int) -> bool:
             claims.fail(chunk, epoch, str(error))
             fail_scores(score_set.pk, str(error))
             return False
-        logits = predicted.logits
         if lost.is_set():
             logger.warning("chunk %s: claim lost, nothing written", chunk.pk)
             return False
         try:
             shard = score_store.write_shard(
-                score_set.pk, chunk.start, [logits], logits.shape, epoch=epoch
+                score_set.pk, chunk.start, [predicted.logits], predicted.logits.shape, epoch=epoch
             )
         except OSError as error:
             raise score_store.ScoreStoreError(f"the scores can't be written: {error}") from error
-    with transaction.atomic():
-        written = {"shard": shard.name, "shard_sha256": shard.sha256}
-        if not claims.commit(chunk, epoch, bounded=predicted.bounded, **written):
+    return _commit(chunk, epoch, shard, predicted)
+
+
+def _commit(chunk: Chunk, epoch: int, shard: score_store.Shard, predicted: Predicted) -> bool:
+    written = {"shard": shard.name, "shard_sha256": shard.sha256, "bounded": predicted.bounded}
+    # One statement needs no transaction around it.
+    with transaction.atomic() if predicted.unscorable else nullcontext():
+        if not claims.commit(chunk, epoch, **written):
             logger.warning("chunk %s: claim lost, result discarded", chunk.pk)
-            score_store.remove_shard(score_set.pk, shard)
+            score_store.remove_shard(chunk.score_set_id, shard)
             return False
         UnscorableItem.objects.bulk_create(predicted.unscorable, ignore_conflicts=True)
-    if logits.nbytes / len(items) * score_set.dataset.n_items <= CLOSE_AT_ONCE_BYTES:
-        finish_scores(score_set.pk)
     return True
 
 

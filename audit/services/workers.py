@@ -69,4 +69,5 @@ def is_deaf(waiting: Sequence[QuerySet[Any]], pids: Sequence[int]) -> bool:
 def forget_announcements() -> None:
     """Let all pending work be announced anew: a dead worker may have taken wake-ups with it."""
     for kind in Claimable.__subclasses__():
-        kind._default_manager.filter(work=Claimable.Work.PENDING).update(announced_at=None)
+        pending = kind._default_manager.filter(work=Claimable.Work.PENDING)
+        pending.filter(announced_at__isnull=False).update(announced_at=None)

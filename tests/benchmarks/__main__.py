@@ -1,4 +1,4 @@
-"""Prints the scoring library's goals as ratios against its peers, measured in one run."""
+"""Prints the goals as ratios against the peers: scoring, experts, engine, in one run."""
 
 from __future__ import annotations
 
@@ -129,6 +129,10 @@ def main() -> None:
     language = [sys.executable, "-m", "tests.benchmarks.language"]
     small = ["--questions=16", "--rounds=1"] if options.quick else []
     subprocess.run([*language, *small], check=True)
+    out("\n")
+    sys.stdout.flush()
+    engine = [sys.executable, "-m", "tests.benchmarks.engine_goals"]
+    subprocess.run([*engine, *(["--quick"] if options.quick else [])], check=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Measures the engine with stub experts: overhead, growth, memory, first results.
+"""Measures one run of the engine with stub experts: overhead, memory, first result.
 
-python -m tests.benchmarks.engine --items 10000 --workers 1 2 --delay 1
-python -m tests.benchmarks.engine --items 10000 100000 1000000 --stack production
+python -m tests.benchmarks.engine --items 10000 --workers 1 2 --seconds 0.25
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
+import statistics
 import sys
 import tempfile
 import threading
@@ -18,10 +20,12 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.installation import Installation, family, wait_until
+from tests.faults.installation import ROOT, Installation, family, wait_until
 from tests.faults.scene import servers
 from tests.faults.site import site
 
+INSTRUMENT = {"PYTHONPATH": f"{Path(__file__).parent / 'instrument'}:{ROOT}"}
+UNIX_TIME = "86400 * (julianday({}) - 2440587.5)"
 # Rows made by the database itself: the import isn't what is measured here.
 QUESTIONS = """
 import sys
@@ -63,11 +67,6 @@ class Memory:
                     self.peaks[kind] = max(self.peaks.get(kind, 0.0), size)
 
 
-def processor_seconds(pid: int) -> float:
-    """Return what a process and all below it have used of the processor, ended ones too."""
-    return sum(sum(process.cpu_times()) for process in family(pid))
-
-
 def sizes(name: str, pid: int) -> Iterator[tuple[str, float]]:
     """Yield what belongs to a process we started, each with its own memory."""
     for process in family(pid):
@@ -86,27 +85,36 @@ def sizes(name: str, pid: int) -> Iterator[tuple[str, float]]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run over one data set took."""
+    """What one run over one data set took; the last five are means over its chunks."""
 
     n_items: int
     n_workers: int
     n_chunks: int
     first: float
     scored: float
-    whole: float
     peaks: dict[str, float]
     page: float
+    in_chunk: float
+    in_expert: float
     processor: float
+    statements: float
+    writes: float
+
+    @property
+    def overhead(self) -> float:
+        """Seconds a chunk takes one process beyond its expert's."""
+        return self.scored * self.n_workers / self.n_chunks - self.in_expert
 
     def __str__(self) -> str:
-        rate = self.n_items / self.scored
         memory = ", ".join(f"{kind} {size:.0f}" for kind, size in sorted(self.peaks.items()))
         return (
-            f"{self.n_items:>10,} items {self.n_workers:>2} workers {self.n_chunks:>6,} chunks: "
-            f"first {self.first:6.2f} s, scored {self.scored:7.1f} s = {rate:8,.0f} items/s, "
-            f"CPU {1000 * self.processor / self.n_chunks:5.1f} ms a chunk, "
-            f"closed {self.whole - self.scored:5.1f} s later, page {1000 * self.page:4.0f} ms; "
-            f"MB: {memory}"
+            f"{self.n_items:,} items, {self.n_workers} workers, {self.n_chunks:,} chunks: first "
+            f"{self.first:.2f} s, scored {self.scored:.1f} s = "
+            f"{self.n_items / self.scored:,.0f} items/s, overhead {1000 * self.overhead:.1f} ms a "
+            f"chunk ({1000 * (self.in_chunk - self.in_expert):.1f} in it, processor "
+            f"{1000 * self.processor:.1f}), "
+            f"{self.statements:.1f} statements, {self.writes:.1f} writes; "
+            f"page {1000 * self.page:.0f} ms; MB: {memory}"
         )
 
 
@@ -127,53 +135,81 @@ def installed(stack_name: str, chunk_items: int) -> Iterator[Installation]:
 
 
 def measure(
-    installation: Installation, n_items: int, n_workers: int, expert: str, *, is_cold: bool = False
+    installation: Installation,
+    n_items: int,
+    n_workers: int,
+    *,
+    seconds: float = 0.0,
+    is_cold: bool = False,
 ) -> Run:
-    """Score one data set by one expert; the workers are running already unless `is_cold`."""
+    """Score one data set by one expert that takes so many seconds a chunk.
+
+    The workers are running already unless `is_cold`.
+    """
     slug = f"bench-{n_items}"
     if not installation.query(f"SELECT 1 FROM audit_dataset WHERE slug = '{slug}'"):  # noqa: S608
         installation.run("shell", "-c", QUESTIONS.format(n_items=n_items))
-    installation.change("DELETE FROM audit_unscorableitem")
-    installation.change("DELETE FROM audit_chunk")
-    installation.change("DELETE FROM audit_scoreset")
+    for table in ("audit_unscorableitem", "audit_chunk", "audit_scoreset"):
+        installation.change(f"DELETE FROM {table}")  # noqa: S608
+    log = installation.home / "meter"
+    shutil.rmtree(log, ignore_errors=True)
+    log.mkdir()
+    environment = {**INSTRUMENT, "BENCH_SECONDS": str(seconds), "BENCH_LOG": str(log)}
     with ExitStack() as stack:
         person = stack.enter_context(site(installation))
         pids = {"web": person.pid}
         if not is_cold:
-            start_workers(stack, installation, n_workers, pids)
-        installation.run("run_expert", slug, expert)
-        asked = time.monotonic()
+            start_workers(stack, installation, n_workers, pids, environment)
+        installation.run("run_expert", slug, "stub:4-1")
+        asked = time.time()
         if is_cold:
-            start_workers(stack, installation, n_workers, pids, wait=False)
+            start_workers(stack, installation, n_workers, pids, environment, wait=False)
         memory = Memory(pids)
         watcher = threading.Thread(target=memory.watch)
         watcher.start()
         try:
-            wait_until(lambda: installation.chunks_done() >= 1, "a first result", 120)
-            first = time.monotonic() - asked
-            used = processor_seconds(pids["engine"])
             pages = []
             while installation.query("SELECT state FROM audit_scoreset")[0][0] == "scoring":
                 pages.append(person.ask("/progress/")[1])
                 time.sleep(0.5)
-            whole = time.monotonic() - asked
-            used = processor_seconds(pids["engine"]) - used
         finally:
             memory.is_over.set()
             watcher.join()
     state = installation.query("SELECT state FROM audit_scoreset")[0][0]
     assert state == "ready", state
+    requested, first = read_times(installation)
     return Run(
         n_items,
         n_workers,
-        installation.query("SELECT COUNT(*) FROM audit_chunk")[0][0],
-        first,
+        installation.chunks_done(),
+        first - (asked if is_cold else requested),
         scoring_seconds(installation),
-        max(whole, scoring_seconds(installation)),
         memory.peaks,
-        sorted(pages)[len(pages) // 2] if pages else 0.0,
-        used,
+        statistics.median(pages) if pages else 0.0,
+        *read_meter(log),
     )
+
+
+def read_meter(log: Path) -> tuple[float, float, float, float, float]:
+    """Return a chunk's mean seconds, its expert's, the processor's, its statements and writes.
+
+    Without the first of every process, which brings in libraries.
+    """
+    rows = []
+    for path in log.glob("*.jsonl"):
+        rows += [json.loads(line)[:5] for line in path.read_text().splitlines()[1:]]
+    means = [statistics.fmean(column) for column in zip(*rows, strict=True)]
+    return means[0], means[1], means[2], means[3], means[4]
+
+
+def read_times(installation: Installation) -> tuple[float, float]:
+    """Return when the scores were asked for and when the first chunk was there, as time.time()."""
+    instant = "EXTRACT(EPOCH FROM {})" if installation.database else UNIX_TIME
+    (times,) = installation.query(
+        f"SELECT {instant.format('MIN(created_at)')}, {instant.format('MIN(c.finished_at)')} "  # noqa: S608
+        "FROM audit_scoreset JOIN audit_chunk c ON score_set_id = audit_scoreset.id"
+    )
+    return float(times[0]), float(times[1])
 
 
 def scoring_seconds(installation: Installation) -> float:
@@ -195,12 +231,13 @@ def start_workers(
     installation: Installation,
     n_workers: int,
     pids: dict[str, int],
+    environment: dict[str, str],
     *,
     wait: bool = True,
 ) -> None:
     """Start one engine with so many expert processes; wait until it takes messages."""
     arguments = ["--devices", "cpu", "--concurrency", str(n_workers)]
-    pids["engine"] = stack.enter_context(installation.worker(*arguments)).pid
+    pids["engine"] = stack.enter_context(installation.worker(*arguments, **environment)).pid
     if wait:
         # A wake-up for nothing, answered by everybody who listens.
         wait_until(lambda: len(family(pids["engine"])) >= 4 + n_workers, "processes are there")
@@ -212,15 +249,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[10_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[1])
     parser.add_argument("--stack", choices=["embedded", "production"], default="embedded")
-    parser.add_argument("--chunk-items", type=int, default=256)
-    parser.add_argument("--delay", type=int, default=0, help="milliseconds an item")
+    parser.add_argument("--chunk-items", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=0, help="what the expert takes a chunk")
     options = parser.parse_args()
-    expert = f"stub:4-1-{options.delay}"
     for n_items in options.items:
         with installed(options.stack, options.chunk_items) as installation:
             for n_workers in options.workers:
-                run = measure(installation, n_items, n_workers, expert)
-                sys.stdout.write(f"{options.stack}, {expert}: {run}\n")
+                run = measure(installation, n_items, n_workers, seconds=options.seconds)
+                sys.stdout.write(f"{options.stack}: {run}\n")
                 sys.stdout.flush()
 
 
