@@ -92,9 +92,14 @@ class Scene:
         wait_until(lambda: self.installation.chunks_done() >= n_done, f"{n_done} chunks are done")
 
     def await_running(self) -> str:
-        wait_until(lambda: bool(self.installation.running_owners()), "a chunk is running")
-        owner: str = self.installation.running_owners()[0]
-        return owner
+        owners: list[str] = []
+
+        def somebody_runs() -> bool:
+            owners[:] = self.installation.running_owners()
+            return bool(owners)
+
+        wait_until(somebody_runs, "a chunk is running")
+        return owners[0]
 
     def clear(self) -> None:
         """Note that the fault is over: from here on time counts."""

@@ -58,9 +58,14 @@ def test_f01_a_killed_pool_process_is_replaced(tmp_path, undisturbed_hash):
     installation = start(tmp_path / "home")
     with installation.worker() as worker:
         wait_until(lambda: installation.chunks_done() >= 2, "chunks get done")
-        wait_until(lambda: bool(installation.running_owners()), "a chunk is running")
-        owner = installation.running_owners()[0]
-        victim = psutil.Process(int(owner.rpartition(":")[2]))
+        owners: list[str] = []
+
+        def somebody_runs() -> bool:
+            owners[:] = installation.running_owners()
+            return bool(owners)
+
+        wait_until(somebody_runs, "a chunk is running")
+        victim = psutil.Process(int(owners[0].rpartition(":")[2]))
         assert victim.pid in {process.pid for process in family(worker.pid)}
         victim.send_signal(signal.SIGKILL)
         wait_for_end(installation, undisturbed_hash)
