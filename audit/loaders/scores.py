@@ -122,7 +122,7 @@ def read_scores(
     if path.suffix.lower() in {".csv", ".parquet"}:
         table = read_score_table(path, n_items, n_classes)
         joined = match_keys(table.keys, keys)
-        found = _check_values(table.values, declared)
+        found = check_values(table.values, declared)
         return LoadedScores(table.values, declared, joined, tuple(found))
     order, notices = None, []
     expected = (n_items, n_classes)
@@ -133,7 +133,7 @@ def read_scores(
         notices += _name_ignored(others)
     else:
         values = open_npy(path, expected)
-    notices += _check_values(values, declared)
+    notices += check_values(values, declared)
     return LoadedScores(values, declared, order, tuple(notices))
 
 
@@ -166,7 +166,7 @@ def _read_log(path: Path, kind: ScoreKind, n_classes: int, subjects: Sequence[st
         if path.is_dir()
         else read_sample_log(path, len(subjects), n_classes)
     )
-    notices = (*log.notices, *_check_values(log.values, "logits"))
+    notices = (*log.notices, *check_values(log.values, "logits"))
     return LoadedScores(log.values, "logits", None, notices, targets=log.targets)
 
 
@@ -195,7 +195,8 @@ def match_keys(found: Sequence[str], expected: Sequence[str]) -> NDArray[np.int6
     return np.array([rows[key] for key in expected], dtype=np.int64)
 
 
-def _check_values(values: NDArray[Any], kind: ScoreKind) -> list[str]:
+def check_values(values: NDArray[Any], kind: ScoreKind) -> list[str]:
+    """Look at every row; return what there is to say, raise what can't be stored."""
     problems = ProblemList()
     n_clipped = 0
     resembles = {"probabilities": True, "log-probabilities": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,29 @@ from audit.loaders.generations import (
     read_generations,
     read_references,
 )
+from audit.loaders.score_shards import SHARDS, read_shards
 from audit.loaders.scores import KINDS, LoadedScores, read_scores
 from audit.management.base import AuditCommand, find_dataset
 from audit.models import Dataset, ScoreSet, UnscorableItem
+from audit.redaction import clean_error
 from audit.services.scores import ScoresRefusedError, check_has_classes, store_scores
+
+BATCH = 500
 
 
 class Command(AuditCommand):
-    help = "Import an expert's saved scores: npy, npz, csv, parquet, or a sample log (jsonl)."
+    help = (
+        "Import an expert's saved scores: npy, npz, csv, parquet, a sample log (jsonl), or the "
+        "folder of shards that a batch job wrote."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dataset")
         parser.add_argument("expert", help="The name the expert gets.")
         parser.add_argument("path", type=Path)
-        parser.add_argument("--kind", choices=(*KINDS, CORRECTNESS, GENERATIONS), default="logits")
+        parser.add_argument(
+            "--kind", choices=(*KINDS, SHARDS, CORRECTNESS, GENERATIONS), default="logits"
+        )
         parser.add_argument(
             "--verifier",
             choices=VERIFIERS,
@@ -57,6 +67,8 @@ class Command(AuditCommand):
                 score_set, notices = import_generations(
                     dataset, expert, path, options["verifier"], options["references"]
                 )
+            elif kind == SHARDS:
+                score_set, notices = import_shards(dataset, expert, path)
             elif kind == CORRECTNESS:
                 score_set, notices = import_outcomes(dataset, expert, path)
             else:
@@ -97,6 +109,46 @@ def import_logits(
         parameters=describe_import(loaded),
     )
     return score_set, notices
+
+
+def import_shards(dataset: Dataset, expert: str, folder: Path) -> tuple[ScoreSet, list[str]]:
+    """Store what a batch job wrote, with who computed it and why some items have no scores."""
+    check_has_classes(dataset)
+    loaded = read_shards(
+        folder, dataset.n_items, dataset.n_classes, lambda: keys_of(dataset), dataset.sha256
+    )
+    with transaction.atomic():
+        score_set = store_scores(
+            dataset,
+            expert,
+            loaded.scores.iter_rows(),
+            source=ScoreSet.Source.IMPORTED,
+            dtype=loaded.scores.dtype,
+            parameters=describe_import(loaded.scores),
+            card=loaded.card,
+        )
+        UnscorableItem.objects.bulk_create(
+            [
+                UnscorableItem(
+                    score_set=score_set,
+                    item=item,
+                    code="imported",
+                    detail=clean_error(loaded.absent[item.position]),
+                )
+                for positions in batched(sorted(loaded.absent), BATCH)
+                for item in dataset.items.filter(position__in=positions)
+            ],
+            batch_size=BATCH,
+        )
+    n_absent = len(loaded.absent)
+    notices = list(loaded.scores.notices)
+    return score_set, [*notices, *([f"{n_absent:,} items have no scores"] if n_absent else [])]
+
+
+def batched(values: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Yield the values in parts of at most `size`."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def import_outcomes(dataset: Dataset, expert: str, path: Path) -> tuple[ScoreSet, list[str]]:
