@@ -155,9 +155,11 @@ def _announce_chunks(room: int) -> int:
     # Score set by score set: sorting all that waits would take longer the more there is.
     for score_set in ScoreSet.objects.scoring().in_order():
         due = Chunk.objects.pending().filter(_due(), score_set=score_set)
-        first = due.order_by("epoch", "start")[: room - len(taken)]
+        first = list(due.order_by("epoch", "start")[: room - len(taken)])
+        # More may be due than is free; of these, some may have been claimed just now.
+        is_all = len(first) < room - len(taken)
         taken += [chunk for chunk in first if _take(due, chunk.pk)]
-        if len(taken) >= room:
+        if not is_all:
             break
     for chunk in taken:
         # A part of a chunk that never ended is given less time; loading the expert takes some.

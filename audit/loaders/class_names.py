@@ -71,7 +71,8 @@ def find_name_fault(name: str, max_characters: int) -> str:
         return "is empty"
     if len(name) > max_characters:
         return f"is longer than {max_characters} characters"
-    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in name):
+    is_plain = name.isascii() and name.isprintable()
+    if not is_plain and any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in name):
         return "contains control characters"
     return ""
 

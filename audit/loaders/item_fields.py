@@ -29,7 +29,8 @@ class KeyReader:
         if fault := find_name_fault(key, MAX_KEY_CHARACTERS):
             problems.add(number, "key", "key", f"{key[:60]!a} {fault}")
             return False
-        earlier = self.rows_of_keys.setdefault(unicodedata.normalize("NFC", key), number)
+        looks = key if key.isascii() else unicodedata.normalize("NFC", key)
+        earlier = self.rows_of_keys.setdefault(looks, number)
         if earlier != number:
             problems.add(number, "key", "dup_id", f"{key[:60]!a} is also in row {earlier}")
         return earlier == number

@@ -7,17 +7,17 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, cast
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from numpy.typing import NDArray
 
 from audit.evidence import Evidence, write_evidence
 from audit.models import Audit, AuditExpert, Flag
 from audit.score_store import ScoreStoreError, ShardedLogits, open_scores
 from audit.services import claims
+from audit.services.bulk_rows import insert_rows
 from audit.services.closing import reopen_damaged
 from audit.services.scores import check_independent
 from scoring.cleaning import (
@@ -39,7 +39,6 @@ from scoring.sanity import label_map_suspect
 from scoring.splits import in_half_a
 
 logger = logging.getLogger(__name__)
-BATCH = 5000
 ECE_SEED = 15
 """One seed for all intervals: the same scores must give the same figures."""
 
@@ -240,25 +239,6 @@ def _flag_rows(
             )  # fmt: skip
 
 
-def _insert_flags(rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert hundreds of thousands of flags; a model object each would take ten times as long."""
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(name) for name in FLAG_COLUMNS)
-    values = ", ".join(["%s"] * len(FLAG_COLUMNS))
-    # Only names of our own model are put into the statement.
-    statement = f"INSERT INTO {quote(Flag._meta.db_table)} ({columns}) VALUES ({values})"  # noqa: S608
-    with connection.cursor() as cursor:
-        for batch in batched(rows, BATCH):
-            cursor.executemany(statement, batch)
-
-
-def batched(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the rows in lists of at most `size` (itertools.batched, which 3.11 lacks)."""
-    iterator = iter(rows)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
 @transaction.atomic
 def _publish(
     audit: Audit,
@@ -273,7 +253,7 @@ def _publish(
         return False
     for expert, calibration in zip(experts, calibrations, strict=True):
         AuditExpert.objects.filter(pk=expert.pk).update(calibration=calibration)
-    _insert_flags(flags)
+    insert_rows(Flag, FLAG_COLUMNS, flags)
     return True
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
 
@@ -18,6 +19,7 @@ from audit.images import InspectedImage, UnusableImage, inspect
 from audit.loaders import LoadedDataset, LoadedExample, LoadedItem
 from audit.models import Dataset, DatasetClass, FewShotExample, Item, Project
 from audit.questions import UnusableQuestion, inspect_question
+from audit.services.bulk_rows import insert_rows
 
 BATCH = 500
 Progress = Callable[[int, int], None]
@@ -51,8 +53,7 @@ def store_dataset(
     """
     if Dataset.objects.filter(slug=slug).exists():
         raise DatasetRefusedError(f"a data set named {slug!r} exists already")
-    checked = list(check_items(loaded, on_progress))
-    items = [_new_item(position, each) for position, each in enumerate(checked)]
+    items = [_new_item(each) for each in check_items(loaded, on_progress)]
     note_duplicates(items)
     dataset = Dataset(
         project=project,
@@ -62,7 +63,7 @@ def store_dataset(
         root=str(loaded.root) if loaded.root else "",
         n_items=len(items),
         n_classes=len(loaded.classes),
-        n_quarantined=sum(item.is_quarantined for item in items),
+        n_quarantined=sum(item.problem is not None for item in items),
         sha256=hash_items(items, loaded.examples),
         notice=notice,
     )
@@ -84,9 +85,8 @@ def store_dataset(
                 ],
                 batch_size=BATCH,
             )
-            for item in items:
-                item.dataset = dataset
-            Item.objects.bulk_create(items, batch_size=BATCH)
+            rows = (item.values(dataset.pk, place) for place, item in enumerate(items))
+            insert_rows(Item, NewItem.COLUMNS, rows)
             FewShotExample.objects.bulk_create(
                 [
                     FewShotExample(
@@ -139,47 +139,77 @@ def _check_item(root: Path, item: LoadedItem) -> Checked:
         return Checked(item, problem=problem)
 
 
-def _new_item(position: int, checked: Checked) -> Item:
-    loaded, image, problem = checked.loaded, checked.image, checked.problem
-    return Item(
-        position=position,
-        key=loaded.key,
-        # The model promises a number to those who read labels; tasks come with none.
-        given_label=cast("int", loaded.label),
-        image=loaded.image,
-        question=loaded.question,
-        choices=list(loaded.choices),
-        subject=loaded.subject,
-        content_sha256=image.sha256 if image else _text_hash(loaded),
-        width=image.width if image else 0,
-        height=image.height if image else 0,
-        notices=list(image.notices) if image else [],
-        quarantine_code=problem.code if problem else "",
-        quarantine_detail=problem.detail if problem else "",
+@dataclass(slots=True)
+class NewItem:
+    """An item about to be stored. A model instance each would take ten times as long."""
+
+    COLUMNS: ClassVar = (
+        "dataset_id", "position", "key", "given_label", "image", "question", "choices", "subject",
+        "content_sha256", "width", "height", "notices", "quarantine_code", "quarantine_detail",
+    )  # fmt: skip
+
+    loaded: LoadedItem
+    content_sha256: str
+    image: InspectedImage | None
+    problem: UnusableImage | UnusableQuestion | None
+    notices: tuple[str, ...]
+
+    def values(self, dataset_id: int, position: int) -> tuple[Any, ...]:
+        """Return what is stored, in the order of COLUMNS."""
+        loaded, image, problem = self.loaded, self.image, self.problem
+        return (
+            dataset_id, position, loaded.key, loaded.label, loaded.image, loaded.question,
+            _as_json(loaded.choices), loaded.subject, self.content_sha256,
+            image.width if image else 0, image.height if image else 0, _as_json(self.notices),
+            problem.code if problem else "", problem.detail if problem else "",
+        )  # fmt: skip
+
+
+def _as_json(texts: Sequence[str]) -> str:
+    return json.dumps(texts) if texts else "[]"
+
+
+def _new_item(checked: Checked) -> NewItem:
+    image = checked.image
+    return NewItem(
+        checked.loaded,
+        image.sha256 if image else _text_hash(checked.loaded),
+        image,
+        checked.problem,
+        tuple(image.notices) if image else (),
     )
 
 
-def note_duplicates(items: Iterable[Item]) -> None:
+def note_duplicates(items: Iterable[NewItem]) -> None:
     """Note on every item that has the same content as others that it does; all keep their labels.
 
     ``duplicate_other_label`` where the labels differ: then at least one of them is wrong. Questions
     are the same with their choices in any order, and their labels are what the choices say.
     """
-    by_content: defaultdict[object, list[Item]] = defaultdict(list)
+    firsts: dict[object, NewItem] = {}
+    groups: defaultdict[object, list[NewItem]] = defaultdict(list)
     for item in items:
         if item.content_sha256:
-            same = (item.question, *sorted(item.choices)) if item.question else item.content_sha256
-            by_content[same].append(item)
-    for group in by_content.values():
-        if len(group) > 1:
-            labels = {_meaning(item) for item in group}
-            notice = "duplicate" if len(labels) == 1 else "duplicate_other_label"
-            for item in group:
-                item.notices = [*item.notices, notice]
+            same = _content(item)
+            if firsts.setdefault(same, item) is not item:
+                groups[same].append(item)
+    for same, others in groups.items():
+        group = [firsts[same], *others]
+        labels = {_meaning(item.loaded) for item in group}
+        notice = "duplicate" if len(labels) == 1 else "duplicate_other_label"
+        for item in group:
+            item.notices = (*item.notices, notice)
 
 
-def _meaning(item: Item) -> object:
-    return item.choices[item.given_label] if item.choices else item.given_label
+def _content(item: NewItem) -> object:
+    loaded = item.loaded
+    return (loaded.question, *sorted(loaded.choices)) if loaded.question else item.content_sha256
+
+
+def _meaning(item: LoadedItem) -> object:
+    if item.choices and item.label is not None:
+        return item.choices[item.label]
+    return item.label
 
 
 def _text_hash(loaded: LoadedItem) -> str:
@@ -188,11 +218,12 @@ def _text_hash(loaded: LoadedItem) -> str:
     return hashlib.sha256(repr((loaded.question, tuple(loaded.choices))).encode()).hexdigest()
 
 
-def hash_items(items: Iterable[Item], examples: Iterable[LoadedExample] = ()) -> str:
+def hash_items(items: Iterable[NewItem], examples: Iterable[LoadedExample] = ()) -> str:
     """Return the hash of a data set: keys, given labels and contents in item order, examples."""
     digest = hashlib.sha256()
     for item in items:
-        digest.update(f"{item.key}\0{item.given_label}\0{item.content_sha256}\n".encode())
+        loaded = item.loaded
+        digest.update(f"{loaded.key}\0{loaded.label}\0{item.content_sha256}\n".encode())
     for example in examples:
         digest.update(repr((example.subject, example.question, example.choices)).encode())
         digest.update(f"\0{example.answer}\n".encode())

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from django.db.models import Case, Count, F, Max, Min, Q, Sum, When
+from django.db.models import Case, Count, F, Q, Sum, When
+from django.utils import timezone
 
-from audit.models import Audit, Chunk, Claimable, ScoreSet, Worker
+from audit.models import Audit, Claimable, ScoreSet, Worker
 
 RECENT_CHUNKS = 12
+# Nobody has claimed or finished a chunk for so long: whatever came before says nothing of now.
+PAUSE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class ExpertProgress:
     chunks_total: int
     workers: tuple[str, ...]
     error: str
+    n_tried_again: int
+    last_error: str
     caveat: str
 
 
@@ -45,10 +51,11 @@ def score_set_progress(score_set: ScoreSet, n_items: int) -> ExpertProgress:
         chunks_done=Count("pk", filter=done),
     )
     items = n_items if score_set.is_ready else totals["items"] or 0
-    rate = None if score_set.is_ready else _recent_rate(score_set)
     running = score_set.chunks.filter(work=Claimable.Work.RUNNING)
-    owners = running.values_list("owner", flat=True).distinct().order_by("owner")
-    last = score_set.chunks.exclude(error="").order_by("-pk").values_list("error", flat=True)
+    owners = tuple(running.values_list("owner", flat=True).distinct().order_by("owner"))
+    rate = None if score_set.is_ready else _recent_rate(score_set, is_running=bool(owners))
+    stumbled = score_set.chunks.unfinished().exclude(error="").order_by("-pk")
+    errors = [] if score_set.is_ready else list(stumbled.values_list("error", flat=True))
     return ExpertProgress(
         name=score_set.expert,
         state=score_set.state,
@@ -59,26 +66,35 @@ def score_set_progress(score_set: ScoreSet, n_items: int) -> ExpertProgress:
         eta_seconds=(n_items - items) / rate if rate else None,
         chunks_done=totals["chunks_done"],
         chunks_total=totals["chunks"],
-        workers=tuple(owners),
+        workers=owners,
         caveat=score_set.caveat,
-        error=score_set.error or (last.first() or "" if not score_set.is_ready else ""),
+        error=score_set.error,
+        n_tried_again=len(errors),
+        last_error=errors[0] if errors else "",
     )
 
 
-def _recent_rate(score_set: ScoreSet) -> float | None:
-    """Items per second over the chunks that finished last."""
-    recent = (
-        Chunk.objects.filter(score_set=score_set, work=Claimable.Work.DONE)
-        .order_by("-finished_at")
-        .values_list("pk", flat=True)[:RECENT_CHUNKS]
-    )
-    span = Chunk.objects.filter(pk__in=list(recent)).aggregate(
-        items=Sum(F("stop") - F("start")), since=Min("claimed_at"), until=Max("finished_at")
-    )
-    if not span["items"] or span["until"] is None:
+def _recent_rate(score_set: ScoreSet, *, is_running: bool) -> float | None:
+    """Items per second over the chunks that finished last, since the last time nobody worked.
+
+    None where nobody works now: its past says nothing about the time that is left.
+    """
+    done = score_set.chunks.filter(work=Claimable.Work.DONE).order_by("-finished_at")
+    recent = done.values_list("claimed_at", "finished_at", "start", "stop")[:RECENT_CHUNKS]
+    items, since, until = 0, None, None
+    for claimed_at, finished_at, start, stop in recent:
+        if claimed_at is None or finished_at is None:
+            continue
+        if since is not None and since - finished_at > PAUSE:
+            break
+        items += stop - start
+        since = min(since or claimed_at, claimed_at)
+        until = max(until or finished_at, finished_at)
+    if since is None or until is None or until <= since:
         return None
-    seconds = (span["until"] - span["since"]).total_seconds()
-    return span["items"] / seconds if seconds > 0 else None
+    if not is_running and timezone.now() - until > PAUSE:
+        return None
+    return items / (until - since).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,24 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "ray_scores.py"
 
 
+def run_job(command: list[str], folder: Path) -> None:
+    """Run the example; Ray itself gives its own processes 30 seconds to start, busy or not."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    for _ in range(3):
+        done = subprocess.run(
+            command,
+            check=False,
+            timeout=240,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if "timed out during startup" not in done.stderr:
+            break
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.django_db
 def test_the_ray_job_of_the_documentation_gives_the_workers_scores(tmp_path, settings):
     dataset = make_dataset(n_items=40)
@@ -35,13 +53,7 @@ def test_the_ray_job_of_the_documentation_gives_the_workers_scores(tmp_path, set
     (dataset.folder / items[11][2]).write_bytes(b"no picture")
     out = tmp_path / "shards"
     command = [sys.executable, str(EXAMPLE), str(labels), str(dataset.folder), "stub:3-7", str(out)]
-    subprocess.run(
-        [*command, "--shard-items", "16", "--processes", "2"],
-        check=True,
-        timeout=240,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
-    )
+    run_job([*command, "--shard-items", "16", "--processes", "2"], tmp_path)
     call_command(
         "import_scores", dataset.slug, "ray", str(out), "--kind", "shards", stdout=StringIO()
     )
