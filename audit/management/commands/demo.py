@@ -7,10 +7,9 @@ import secrets
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.demo.digits import NOTICE, write_digits
+from audit.demo.language import prepare_questions
 from audit.demo.tour import TourError, take_tour
+from audit.demo.waiting import wait_until
 from audit.models import Audit, Dataset, Membership, Project, Role, ScoreSet
 from audit.processes import Child, Stop, die_with_parent, keep_running, manage_command, stop_all
 from audit.services.audits import start_audit
@@ -33,7 +34,6 @@ DATASET = "mnist-demo"
 SOURCE = "planted"
 # Two different kinds of network, so that their mistakes differ.
 ARCHITECTURES = {"test_resnet": 6, "test_vit": 12}
-WAIT_SECONDS = 600
 
 
 class Command(BaseCommand):
@@ -44,6 +44,11 @@ class Command(BaseCommand):
             "--check", action="store_true", help="Leave once every page of the tour has answered."
         )
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument(
+            "--language",
+            action="store_true",
+            help="Also have two language models answer generated questions (fetches 330 MB).",
+        )
 
     def handle(self, **options: Any) -> None:
         call_command("migrate", verbosity=0)
@@ -56,12 +61,14 @@ class Command(BaseCommand):
 
         def tick() -> bool:
             if not state["ready"]:
-                self._prepare(engine)
+                audits = [self._prepare(engine)]
                 wait_until(lambda: answers(base), "the web site")
                 self._welcome(base, log_ins)
+                if options["language"]:
+                    audits.append(prepare_questions(PROJECT, engine, self._say))
                 state["ready"] = True
                 if options["check"]:
-                    self._check(base, log_ins)
+                    self._check(base, log_ins, audits)
                     return False
             return True
 
@@ -72,7 +79,7 @@ class Command(BaseCommand):
             code = 0
         sys.exit(code)
 
-    def _prepare(self, engine: Child) -> None:
+    def _prepare(self, engine: Child) -> Audit:
         """Make what isn't there yet; a second start finds everything and goes on."""
         folder = Path(settings.LABEL_AUDIT_HOME, "demo")
         if not Dataset.objects.filter(slug=DATASET).exists():
@@ -98,6 +105,7 @@ class Command(BaseCommand):
             truth = folder / "truth.csv"
             call_command("import_votes", DATASET, truth, source=SOURCE, stdout=self.stderr)
             call_command("draw_sample", audit.pk, size=300, unflagged=100, stdout=self.stderr)
+        return audit
 
     def _start_training(self, architecture: str) -> subprocess.Popen[bytes]:
         self._say(f"training {architecture} on either half of the labels")
@@ -145,12 +153,11 @@ class Command(BaseCommand):
         self.stdout.write("\n".join([*lines, "", "Ctrl-C stops everything.", ""]))
         self.stdout.flush()
 
-    def _check(self, base: str, log_ins: dict[str, tuple[str, str]]) -> None:
-        audit = Audit.objects.filter(dataset__slug=DATASET).order_by("pk").first()
-        if audit is None:
-            raise CommandError("there is no audit to look at")
+    def _check(
+        self, base: str, log_ins: dict[str, tuple[str, str]], audits: Sequence[Audit]
+    ) -> None:
         try:
-            for line in take_tour(base, log_ins, pages_of_tour(audit)):
+            for line in take_tour(base, log_ins, pages_of_tour(audits)):
                 self._say(f"  {line}")
         except TourError as error:
             raise CommandError(str(error)) from error
@@ -170,13 +177,17 @@ def is_cross_fitted(dataset: Dataset, architecture: str) -> bool:
     return ScoreSet.objects.filter(dataset=dataset, expert=name).exists()
 
 
-def pages_of_tour(audit: Audit) -> dict[str, list[str]]:
+def pages_of_tour(audits: Sequence[Audit]) -> dict[str, list[str]]:
     """Return the pages each role is shown."""
-    item = audit.dataset.items.order_by("position").values_list("pk", flat=True)[0]
-    desk = ["/", f"/audits/{audit.pk}/review/", f"/items/{item}/image/", f"/items/{item}/thumb/"]
-    parts = ["", "calibration/", "queue/", "curves/", "releases/"]
-    manager = [*desk, "/audits/new/", *[f"/audits/{audit.pk}/{part}" for part in parts]]
-    return {"annotator": desk, "maintainer": manager, "admin": manager}
+    desk, manager = ["/"], ["/audits/new/"]
+    for audit in audits:
+        item = audit.dataset.items.order_by("position").values_list("pk", flat=True)[0]
+        desk.append(f"/audits/{audit.pk}/review/")
+        if audit.dataset.has_pictures:
+            desk += [f"/items/{item}/image/", f"/items/{item}/thumb/"]
+        parts = ["", "calibration/", "queue/", f"queue/{item}/", "sample/", "curves/", "releases/"]
+        manager += [f"/audits/{audit.pk}/{part}" for part in parts]
+    return {"annotator": desk, "maintainer": [*desk, *manager], "admin": [*desk, *manager]}
 
 
 def reset_log_ins() -> dict[str, tuple[str, str]]:
@@ -213,14 +224,3 @@ def answers(base: str) -> bool:
             return bool(page.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def wait_until(is_over: Callable[[], bool], what: str, engine: Child | None = None) -> None:
-    """Wait for the worker or the web site, starting a worker again that was killed."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_over():
-        if engine is not None and not engine.is_running:
-            engine.start_again()
-        if time.monotonic() > deadline:
-            raise CommandError(f"{what} took more than {WAIT_SECONDS} seconds")
-        time.sleep(0.1)

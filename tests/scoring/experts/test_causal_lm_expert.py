@@ -19,6 +19,7 @@ from scoring.experts import (
     load_expert,
 )
 from scoring.experts.prompts import find_prompt
+from tests.gguf_models import write_gguf_model
 from tests.language_models import (
     ARCHITECTURES,
     make_questions,
@@ -92,6 +93,19 @@ def test_sharing_changes_no_answer(architecture, options, tmp_path):
     )
     np.testing.assert_allclose(answers, expected, atol=1e-5, rtol=0)
     assert answers.std() > 0.01  # equal because right, not because flat
+
+
+@pytest.mark.parametrize(("quantise", "tolerance"), [(False, 1e-5), (True, 0.1)])
+def test_a_gguf_file_answers_as_the_folder_it_was_made_of(quantise, tolerance, llama, tmp_path):
+    file = write_gguf_model(llama, tmp_path / "llama.gguf", quantise=quantise)
+    questions = make_questions(6)
+    for options in (",shots=1", ",scoring=text"):
+        whole = load_expert(f"transformers:{llama}{options}").predict(questions)
+        read = load_expert(f"transformers:{file}{options}").predict(questions)
+        np.testing.assert_allclose(read, whole, atol=tolerance, rtol=0)
+        if quantise:
+            assert not np.allclose(read, whole, atol=1e-5)
+        assert whole.std() > 0.1
 
 
 def test_what_questions_share_is_read_once(llama):

@@ -23,6 +23,7 @@ PUBLISHED = {
     "mmlu-original@1": "2b440db777a880f03c69e19ef187e31d966f024ab3e151beedf665246ad817ac",
     "mmlu-lm-eval@1": "35cf78c287be059797cf6ef47d2f03554e400822333e12c259e0bd18312836d0",
     "mmlu-continuation@1": "2768df61843fac978889e7e7493bd8d74378d4cee4e4146ace9a421ec28164a9",
+    "mmlu-continuation@2": "001b92bbd0d3a8edc91007e29afef5098808bf658bc5ecf0479dee934dab3576",
 }
 
 
@@ -89,6 +90,8 @@ def test_without_a_subject_the_prompt_names_none():
     for name in list_prompts():
         written = find_prompt(name).write_prompt(question, 0, find_prompt(name).scoring)
         assert "about" not in written
+        # A prompt that begins with the question itself costs small models much of what they know.
+        assert re.match(r"The following are [a-z -]*questions \(with answers\)\.\n\n", written)
         assert "Who?" in written
 
 
