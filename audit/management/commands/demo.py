@@ -47,7 +47,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--language",
             action="store_true",
-            help="Also have two language models answer generated questions (fetches 330 MB).",
+            help="Also have two language models answer generated questions (fetches 350 MB).",
         )
 
     def handle(self, **options: Any) -> None:
