@@ -105,3 +105,10 @@ def method_name(method: str) -> str:
 def score_name(method: str) -> str:
     """Write what a method ranks by."""
     return name_score(method)
+
+
+@register.filter
+def option(choices: Any, place: Any) -> str:
+    """Return the text of the option at ``place``; nothing where there is none, as for pictures."""
+    is_there = isinstance(place, int) and 0 <= place < len(choices)
+    return str(choices[place]) if is_there else ""

@@ -98,3 +98,10 @@ def test_methods_have_names_in_words_and_the_papers_comes_first():
         "basic:a",
         "basic:b",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "text"), [(0, "Rome"), (1, "None"), (2, ""), (-1, ""), (None, "")]
+)
+def test_an_option_is_named_by_its_place(place, text):
+    assert figures.option(["Rome", "None"], place) == text

@@ -219,3 +219,15 @@ def test_B090_a_question_is_shown_with_its_options_as_text(client):
     assert "<img" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt; {{7*7}}") == 2
     assert "<bdi>None</bdi>" in page
+
+
+def test_the_list_says_what_the_letters_of_a_question_stand_for(client):
+    dataset = make_questions(n_items=6)
+    dataset.items.filter(position=0).update(choices=["Rome", "<b>Oslo</b>", "Bern", "Kyiv"])
+    audit = make_ready_audit(dataset, n_flags=3)
+    flag = audit.flags.filter(item__position=0).first()
+    client.force_login(make_member(dataset.project, Role.MAINTAINER))
+    page = open_queue(client, audit).content.decode()
+    assert "<bdi>Rome</bdi>" in page
+    proposed = ["Rome", "&lt;b&gt;Oslo&lt;/b&gt;", "Bern", "Kyiv"][flag.proposed_label]
+    assert f"<bdi>{proposed}</bdi>" in page
