@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -97,13 +98,13 @@ def load_ours(folder: Path, options: str) -> Predict:
     return load_expert(f"transformers:{folder},{options}").predict
 
 
-def load_naive(folder: Path, options: str) -> Predict:
+def load_naive(folder: Path, options: str, precision: str = "float32") -> Predict:
     """Return what a short script does: one text, one forward pass."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, precision)).eval()
     asked = read_options(options)
     letters = [tokenizer(f"Answer: {letter}")["input_ids"][-1] for letter in LETTERS]
 
@@ -157,12 +158,18 @@ WAYS: dict[str, Callable[[Path, str], Predict]] = {
     "naive": load_naive,
     "lm_eval": load_lm_eval,
 }
+EXACT = "exact"
+N_EXACT = 16
+"""So many questions are also read one by one in float64, to see what float32 itself costs."""
 
 
 def run_way(way: str, folder: Path, options: str, n_questions: int) -> None:
     """Run one way, print its questions per second as JSON and keep what it answered."""
     questions = make_questions(n_questions)
-    predict = WAYS[way](folder / "model", options)
+    ways = WAYS | {EXACT: partial(load_naive, precision="float64")}
+    predict = ways[way](folder / "model", options)
+    if way == EXACT:
+        questions = questions[:N_EXACT]
     predict(make_questions(2 * N_SUBJECTS))
     started = time.process_time()
     answers = predict(questions)
@@ -178,17 +185,37 @@ def measure(folder: Path, n_questions: int, n_runs: int) -> dict[tuple[str, str]
     for _ in range(n_runs):
         for case, (options, _goal) in CASES.items():
             for way in ways:
-                arguments = ["--way", way, str(folder), options, f"--questions={n_questions}"]
-                done = subprocess.run(
-                    [sys.executable, "-m", "tests.benchmarks.language", *arguments],
-                    env=ENVIRONMENT,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    check=True,
-                )
-                rate = json.loads(done.stdout.splitlines()[-1])["rate"]
+                rate = start_way(way, folder, options, n_questions)
                 rates.setdefault((way, case), []).append(rate)
     return {key: statistics.median(values) for key, values in rates.items()}
+
+
+def start_way(way: str, folder: Path, options: str, n_questions: int) -> float:
+    """Run one way in a process of its own; return its rate."""
+    arguments = ["--way", way, str(folder), options, f"--questions={n_questions}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.language", *arguments],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    rate: float = json.loads(done.stdout.splitlines()[-1])["rate"]
+    return rate
+
+
+def describe_differences(folder: Path, options: str, n_questions: int) -> str:
+    """Say how far the answers are from those one by one, and how far either is from float64."""
+    start_way(EXACT, folder, options, n_questions)
+    ours, naive, exact = (
+        np.load(folder / f"{way} {options}.npy") for way in ("ours", "naive", EXACT)
+    )
+    from_naive = np.abs(ours - naive).max()
+    rounding = [np.abs(each[: len(exact)] - exact).max() for each in (ours, naive)]
+    return (
+        f"  largest difference of logits from one by one: {from_naive:.1e}; "
+        f"from float64: {rounding[0]:.1e}, one by one {rounding[1]:.1e}"
+    )
 
 
 def report_language(n_questions: int, n_runs: int) -> list[str]:
@@ -209,9 +236,7 @@ def report_language(n_questions: int, n_runs: int) -> list[str]:
                     f"{f'{case}: {peer}':52}{ours:8.1f}{theirs:8.1f}{ours / theirs:8.2f}"
                     f"  >= {goal:.0f}  {verdict}"
                 )
-            answers = [np.load(folder / f"{way} {options}.npy") for way in ("ours", "naive")]
-            difference = np.abs(answers[0] - answers[1]).max()
-            lines.append(f"  largest difference of logits from one by one: {difference:.1e}")
+            lines.append(describe_differences(folder, options, n_questions))
     if find_spec("lm_eval") is None:
         lines.append("lm-evaluation-harness is not installed: left out")
     return lines
