@@ -20,6 +20,7 @@ class ClassCard:
     name: str
     wordnet_id: str
     gloss: str
+    synonyms: tuple[str, ...]
     shares_name: bool
     exemplars: tuple[int, ...] = ()
 
@@ -61,4 +62,12 @@ def _make_card(
     row: DatasetClass, twins: set[str], exemplars: Mapping[int, Sequence[int]]
 ) -> ClassCard:
     shown = tuple(exemplars.get(row.index, ()))
-    return ClassCard(row.index, row.name, row.wordnet_id, row.gloss, row.name in twins, shown)
+    return ClassCard(
+        index=row.index,
+        name=row.name,
+        wordnet_id=row.wordnet_id,
+        gloss=row.gloss,
+        synonyms=tuple(row.synonyms),
+        shares_name=row.name in twins,
+        exemplars=shown,
+    )

@@ -1,4 +1,6 @@
-// Finding one class among thousands: by name, WordNet id, number or gloss, typos forgiven.
+// The dialog that finds one class among thousands (see class_ranking.js), also without a network.
+const MOST_SHOWN = 30;
+
 class ClassSearch {
   #dialog;
   #input;
@@ -30,7 +32,7 @@ class ClassSearch {
     try {
       const response = await fetch(this.#url, { redirect: "manual" });
       const { classes } = await response.json();
-      this.#classes = classes.map((one) => ({ ...one, text: one.name.toLowerCase(), about: one.gloss.toLowerCase() }));
+      this.#classes = classes.map(prepareClass);
       if (this.#dialog.open) this.#search();
     } catch {
       this.#note.textContent = "The list of classes could not be loaded; it is tried again when you open this.";
@@ -48,13 +50,11 @@ class ClassSearch {
   }
 
   #search() {
-    const wanted = this.#input.value.trim().toLowerCase();
-    const ranked = wanted
-      ? (this.#classes ?? []).map((one) => [rankClass(one, wanted), one]).filter(([rank]) => rank > 0)
-          .sort(([a, one], [b, other]) => b - a || one.index - other.index).map(([, one]) => one)
+    const ranked = this.#input.value.trim()
+      ? rankClasses(this.#classes ?? [], this.#input.value)
       : [...this.#recent, ...(this.#classes ?? []).filter((one) => !this.#recent.includes(one))];
-    this.#found = ranked.slice(0, 50);
-    this.#note.textContent = this.#found.length ? "" : `No class is called “${this.#input.value.trim()}”.`;
+    this.#found = ranked.slice(0, MOST_SHOWN);
+    this.#note.textContent = this.#found.length ? "" : `No class is called “${this.#input.value.trim().slice(0, 60)}”.`;
     this.#list.replaceChildren(...this.#found.map((one, place) => this.#row(one, place)));
     this.#activate(0);
   }
@@ -64,7 +64,14 @@ class ClassSearch {
     row.setAttribute("role", "option");
     row.id = `class-${place}`;
     row.dataset.place = place;
-    row.append(...writeClass(one));
+    const parts = writeClass(one);
+    if (one.synonyms.length) {
+      const others = document.createElement("bdi");
+      others.className = "synonyms";
+      others.textContent = one.synonyms.join(", ");
+      parts.splice(1, 0, others);
+    }
+    row.append(...parts);
     return row;
   }
 
@@ -96,22 +103,4 @@ class ClassSearch {
     this.#dialog.close();
     this.#pick(one);
   }
-}
-
-// Higher is better, 0 is no match. Letters in order but apart count last.
-function rankClass(one, wanted) {
-  if (one.wordnet_id === wanted || String(one.index) === wanted) return 100;
-  if (one.text === wanted) return 90;
-  if (one.text.startsWith(wanted)) return 80;
-  if (one.text.split(/[\s,_-]+/).some((word) => word.startsWith(wanted))) return 70;
-  if (one.wordnet_id.startsWith(wanted)) return 60;
-  if (one.text.includes(wanted)) return 50;
-  const words = wanted.split(/\s+/);
-  if (words.every((word) => one.text.includes(word) || one.about.includes(word))) return 40;
-  let from = 0;
-  for (const letter of wanted.replace(/\s/g, "")) {
-    from = one.text.indexOf(letter, from) + 1;
-    if (from === 0) return 0;
-  }
-  return wanted.length > 2 ? 10 : 0;
 }

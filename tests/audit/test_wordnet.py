@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit import wordnet
+from audit.loaders.class_names import list_imagenet, name_classes
 from audit.wordnet import find_synsets, list_imagenet_classes
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,56 @@ def test_every_imagenet_class_is_known_and_none_lies_above_another():
     above = {each for synset in synsets.values() for each in synset.ancestors}
     assert all("n00001740" in synset.ancestors for synset in synsets.values())
     assert not above & set(classes)
+
+
+def read_table() -> dict[str, list[str]]:
+    rows = (ROOT / "audit" / "wordnet" / "hypernyms.tsv").read_text().splitlines()
+    return {synset: above for synset, *above in (row.split("\t") for row in rows)}
+
+
+def distances_above(synset: str, table: dict[str, list[str]]) -> dict[str, int]:
+    """How many steps every ancestor lies above a synset at least, found by relaxing."""
+    found = {synset: 0}
+    changed = True
+    while changed:
+        changed = False
+        for each, steps in list(found.items()):
+            for parent in table[each]:
+                if found.get(parent, steps + 2) > steps + 1:
+                    found[parent] = steps + 1
+                    changed = True
+    return found
+
+
+def test_imagenets_classes_carry_every_ancestor_nearest_first():
+    table = read_table()
+    for each in list_imagenet():
+        steps = distances_above(each.wordnet_id, table)
+        assert set(each.parents) == steps.keys() - {each.wordnet_id}
+        assert [steps[parent] for parent in each.parents] == sorted(
+            steps[parent] for parent in each.parents
+        )
+        assert each.parents[0] == table[each.wordnet_id][0]
+
+
+def test_in_a_set_of_a_thousand_leaves_and_inner_classes_the_nearest_parent_is_found():
+    """As ImageNet-21k has it: 500 of ImageNet's classes beside 500 that lie above some of them."""
+    table = read_table()
+    leaves = list(list_imagenet_classes())[::2]
+    inner = sorted(find_synsets(table.keys() - set(list_imagenet_classes())))[:500]
+    classes = name_classes([*leaves, *inner])
+    assert len(classes) == 1000
+    known = {each.wordnet_id for each in classes}
+    n_with_parent = 0
+    for each in classes:
+        steps = distances_above(each.wordnet_id, table)
+        expected = min(
+            (steps[other] for other in steps.keys() & known - {each.wordnet_id}), default=0
+        )
+        nearest = next((parent for parent in each.parents if parent in known), None)
+        assert (steps[nearest] if nearest else 0) == expected
+        n_with_parent += nearest is not None
+    assert n_with_parent > 900
 
 
 def test_what_wordnet_does_not_know_is_left_out():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from audit.loaders.class_names import list_imagenet, name_classes
 from audit.models import DatasetClass
 from reviews.categories import (
     allowed_verdicts,
@@ -53,6 +54,32 @@ def test_the_whole_line_of_ancestors_may_be_given_nearest_first():
     assert near[0] == {1: "sub_class", 2: "sub_class"}
     assert near[1] == {0: "super_class", 2: "similar_class"}
     assert 3 not in near  # sharing a distant ancestor makes no look-alike
+
+
+def test_of_imagenets_classes_siblings_are_similar_and_none_is_part_of_another():
+    classes = [
+        DatasetClass(index=index, wordnet_id=each.wordnet_id, parents=list(each.parents))
+        for index, each in enumerate(list_imagenet())
+    ]
+    near = find_near_classes(classes, [])
+    assert {word for row in near.values() for word in row.values()} == {"similar_class"}
+    for one, row in near.items():
+        for other in row:
+            assert classes[one].parents[0] == classes[other].parents[0]
+    assert 282 in near[281]  # tabby and tiger cat
+    assert 151 not in near[281]  # Chihuahua
+
+
+def test_classes_above_imagenets_make_super_classes_of_their_leaves():
+    names = ["n02121808", "n02123045", "n02085620", "n02083346"]  # domestic cat, tabby, Chihuahua
+    classes = [
+        DatasetClass(index=index, wordnet_id=each.wordnet_id, parents=list(each.parents))
+        for index, each in enumerate(name_classes(names))
+    ]
+    near = find_near_classes(classes, [])
+    assert near[0] == {1: "sub_class"}
+    assert near[1] == {0: "super_class"}
+    assert near[2] == {3: "super_class"}  # a canine
 
 
 def test_without_parents_what_the_experts_confuse_is_similar_and_the_rest_wrong():

@@ -72,6 +72,7 @@ def test_a_quick_lease_names_the_given_label_and_what_the_experts_see():
         "name": "class 0",
         "wordnet_id": "",
         "gloss": "gloss 0",
+        "synonyms": [],
         "shares_name": False,
         "exemplars": [],
     }
