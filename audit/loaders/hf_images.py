@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from audit.image_files import piece_address
 from audit.loaders.base import LoadedClass, LoadedDataset, LoadedItem, ProblemList, refuse
@@ -38,6 +39,10 @@ def load_hf_images(saved: SavedTable, classes_file: Path | None) -> LoadedDatase
     given: list[Any] = []
     key_column = next((name for name in KEY_COLUMNS if name in saved.features), None)
     for name, whole, table in saved.read():
+        kind = table.schema.field(pictures).type
+        parts = ("bytes", "path")
+        if not pa.types.is_struct(kind) or min(map(kind.get_field_index, parts)) < 0:
+            raise refuse("format", f"{name}: column {pictures!r} holds no bytes with their path")
         for chunk in table[pictures].chunks:
             addresses += _locate(name, whole, chunk)
             paths = chunk.field("path").to_pylist()

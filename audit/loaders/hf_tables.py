@@ -47,9 +47,12 @@ class SavedTable:
                 whole = mapped.read_buffer()
                 mapped.seek(0)
                 table = pa.ipc.open_stream(mapped).read_all()
-            except (pa.ArrowException, OSError) as error:
+                names = table.column_names
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise refuse("format", f"{name} is no Arrow file: {error}") from error
-            missing = [column for column in self.features if column not in table.column_names]
+            # A length that lies would end the whole process as soon as it is used.
+            check_arrow(name, table)
+            missing = [column for column in self.features if column not in names]
             if missing:
                 raise refuse("missing_column", f"{name} has no column {missing[0]!r}")
             yield name, whole, table
@@ -57,20 +60,24 @@ class SavedTable:
     def read_rows(self, problems: ProblemList) -> Iterator[Row]:
         """Yield the rows as plain fields, counted from 1 over all files."""
         number = 0
-        for name, _whole, table in self.read():
+        for _name, _whole, table in self.read():
             for batch in table.to_batches(ROWS_PER_READ):
-                yield from read_batch(name, batch, number, problems)
+                yield from read_batch(batch, number, problems)
                 number += batch.num_rows
 
 
-def read_batch(name: str, batch: Any, n_before: int, problems: ProblemList) -> Iterator[Row]:
-    """Yield the rows of an Arrow batch, the first counted ``n_before`` + 1."""
+def check_arrow(name: str, table: Any) -> None:
+    """Refuse an Arrow table or batch whose lengths, offsets or texts aren't what they say."""
     try:
-        batch.validate(full=True)
-        records = batch.to_pylist()
+        table.validate(full=True)
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise refuse("encoding", f"{name} is damaged or not UTF-8: {error}") from error
-    for number, record in enumerate(records, start=n_before + 1):
+        code = "encoding" if "UTF8" in str(error) else "format"
+        raise refuse(code, f"{name} is damaged: {error}") from error
+
+
+def read_batch(batch: Any, n_before: int, problems: ProblemList) -> Iterator[Row]:
+    """Yield the rows of a checked Arrow batch, the first counted ``n_before`` + 1."""
+    for number, record in enumerate(batch.to_pylist(), start=n_before + 1):
         if check_texts(number, record, problems):
             yield Row(number, record)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.loaders.base import LoadedDataset, ProblemList, refuse
-from audit.loaders.hf_tables import read_batch
+from audit.loaders.hf_tables import check_arrow, read_batch
 from audit.loaders.question_files import QuestionFile, load_questions
 from audit.loaders.question_records import has_questions
 from audit.loaders.rows import MAX_COLUMNS, Row
@@ -45,9 +45,10 @@ def _read(path: Path, problems: ProblemList) -> Iterator[Row]:
         with pq.ParquetFile(path) as file:
             _check(path, file)
             for batch in file.iter_batches(ROWS_PER_READ):
-                yield from read_batch(path.name, batch, number, problems)
+                check_arrow(path.name, batch)
+                yield from read_batch(batch, number, problems)
                 number += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise refuse("format", f"{path.name} is no sound parquet file: {error}") from error
 
 

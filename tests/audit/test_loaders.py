@@ -536,6 +536,30 @@ def test_B050_B053_archives_are_refused_with_what_to_do(tmp_path):
     assert refusal.value.problems[0].code == "format"
 
 
+def test_B051_B052_archives_of_any_kind_are_refused_unopened_by_every_format(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros.csv", bytes(50_000_000))
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w") as nested:
+            nested.writestr("a.csv", "key,label")
+        archive.writestr("nested.zip", inner.getvalue())
+    bomb = path.read_bytes()
+    lying = bomb.replace((50_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    encrypted = bytearray(bomb)
+    encrypted[6] |= 1
+    for content in (bomb, lying, bytes(encrypted), bomb[: len(bomb) // 2]):
+        path.write_bytes(content)
+        tracemalloc.start()
+        for name in FORMATS:
+            with pytest.raises(ImportRefused):
+                load_dataset(name, path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 25_000_000  # the libraries themselves; the zeros would be twice as much
+    assert not list(tmp_path.rglob("*.csv"))
+
+
 def test_folders_without_classes_or_images_are_refused(folder):
     assert folder_codes(folder) == ["empty"]
     (folder / "a").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from django.core.management import call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit.loaders import ImportRefused, LoadedDataset, load_dataset
 from audit.models import Dataset
@@ -232,6 +235,25 @@ def test_B051_cut_and_oversized_parquet_files_are_refused(tmp_path, monkeypatch)
     path.write_bytes(content)
     monkeypatch.setattr("audit.loaders.parquet.MAX_BYTES", 1000)
     assert codes_of(path) == ["bomb"]
+
+
+@pytest.mark.parametrize("kind", ["saved", "parquet"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_B051_damage_anywhere_is_refused_or_harmless(tmp_path_factory, kind, data):
+    folder = tmp_path_factory.mktemp("damaged")
+    if kind == "saved":
+        save_split(folder / "s", mmlu_table(ROWS * 5), "test")
+        path, damaged = folder / "s", folder / "s" / "data-00000-of-00001.arrow"
+    else:
+        path = damaged = folder / "test.parquet"
+        pq.write_table(mmlu_table(ROWS * 5), path)
+    content = bytearray(damaged.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    damaged.write_bytes(content)
+    with contextlib.suppress(ImportRefused):
+        load(path)
 
 
 def test_class_lists_and_roots_are_refused_with_questions(tmp_path):
