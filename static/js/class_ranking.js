@@ -46,6 +46,7 @@ function rankClass(one, wanted) {
 
 function rankName(name, wanted) {
   if (name === wanted) return 90;
+  if (` ${name} `.includes(` ${wanted} `)) return 85;
   if (name.startsWith(wanted)) return 80;
   if (name.includes(` ${wanted}`)) return 70;
   return name.includes(wanted) ? 50 : 0;

@@ -42,6 +42,7 @@ def find(page: Page, typed: str) -> str:
 FOUND_FIRST = {
     "tench": "tench",
     "Tinca tinca": "tench",  # a synonym
+    "cat": "tiger cat",  # a whole word before catamaran
     "Strix neb": "great grey owl",  # the start of a synonym
     "n02123045": "tabby",
     "281": "tabby",
