@@ -7,17 +7,19 @@ from typing import Any
 
 from audit.models import Audit
 from reviews.models import Judgment, Mode, Stage
+from reviews.policies import AnyPolicy, find_policy
 from reviews.truths import is_error_by
 from scoring.intervals import Interval, mover_difference, wilson
 
 
-def describe_first_sight(audit: Audit, policy: str) -> dict[str, Any]:
+def describe_first_sight(audit: Audit, policy: AnyPolicy) -> dict[str, Any]:
     """Return how the verdicts came about: how many at which desk, and what the arms differ by.
 
     An (item, annotator) pair falls into the revealed arm by chance, so that the difference of
     the two shares of label errors is what seeing label and experts does. It is None until both
     arms hold a sure verdict.
     """
+    policy = find_policy(policy, audit.dataset.project_id)
     rows = Judgment.objects.first_sight().filter(slot__sample__audit=audit).order_by()
     given = Counter(rows.values_list("mode", "stage", "verdict"))
     arms = {stage: _describe_arm(given, stage, policy) for stage in (Stage.BLIND, Stage.REVEALED)}
@@ -34,7 +36,7 @@ def describe_first_sight(audit: Audit, policy: str) -> dict[str, Any]:
 
 
 def _describe_arm(
-    given: Counter[tuple[str, str, str]], stage: Stage, policy: str
+    given: Counter[tuple[str, str, str]], stage: Stage, policy: AnyPolicy
 ) -> dict[str, Any]:
     calls: Counter[bool] = Counter()
     for (mode, shown, verdict), n_verdicts in given.items():

@@ -11,8 +11,12 @@ from enum import StrEnum
 from django.db.models import Q, QuerySet
 
 from audit.models import Audit
-from reviews.models import Adjudication, Judgment, Verdict
-from reviews.truths import is_error_by, majority
+from reviews.models import Adjudication, Judgment, QuestionVerdict, Verdict
+from reviews.policies import AnyPolicy, Deed, Open, ReleasePolicy, find_policy
+
+VERDICTS = [*Verdict.values, *QuestionVerdict.values]
+WORDS = {**dict(QuestionVerdict.choices), **dict(Verdict.choices)}
+"""What each verdict is called."""
 
 
 class Action(StrEnum):
@@ -134,57 +138,88 @@ def load_rulings(audit: Audit, last_adjudication: int) -> dict[int, StandingVote
 
 
 def decide_item(
-    given_label: int, votes: Sequence[StandingVote], ruling: StandingVote | None, policy: str
+    given_label: int,
+    votes: Sequence[StandingVote],
+    ruling: StandingVote | None,
+    policy: ReleasePolicy,
 ) -> Decision:
-    """Return what an adjudicator decided, else what the majority of the votes says."""
+    """Return what an adjudicator decided, else what the policy makes of the votes.
+
+    Where the policy doesn't put adjudicators first, theirs is one more vote.
+    """
     if ruling is None:
         return decide(given_label, votes, policy)
-    decision = decide(given_label, [ruling], policy)
+    if not policy.adjudicated_first:
+        return decide(given_label, [*votes, ruling], policy)
+    decision = decide(given_label, [ruling], policy.of_one)
     reason = f"adjudicated: {decision.reason}" if decision.reason else "adjudicated"
     return replace(decision, reason=reason, n_votes=len(votes))
 
 
-def decide(given_label: int, votes: Sequence[StandingVote], policy: str) -> Decision:
-    """Return the decision by strict majority of the votes that are sure.
+def decide(given_label: int, votes: Sequence[StandingVote], policy: ReleasePolicy) -> Decision:
+    """Return what the policy makes of the votes on one item.
 
-    An error with a class that most of its error votes name is relabelled; one that is mostly
-    called multi-object keeps its label and gains the named classes; one without an agreed class
-    is excluded. A tie, or nobody sure, leaves the item undecided with its given label.
+    Once they settle that the label is an error, the commonest category among the votes that say
+    so tells what is done: relabelled to the class that most of them name, kept with the classes
+    it gains, or excluded. Where they settle nothing the policy says what becomes of the item.
     """
-    calls = [is_error_by(vote.verdict, policy) for vote in votes]
-    is_error = majority(calls)
+    calls = [policy.is_error(vote.verdict) for vote in votes]
+    is_error = policy.settle(calls)
     if is_error is None:
-        reason = "tie" if any(call is not None for call in calls) else "unsure"
-        return Decision(
-            Action.UNDECIDED, Verdict.UNSURE, given_label, reason=reason, n_votes=len(votes)
-        )
+        return _leave_open(given_label, calls, len(votes), policy)
     side = [vote for vote, call in zip(votes, calls, strict=True) if call is is_error]
+    # By k of n a label is settled as right when enough votes say so: they are the side then.
     verdict = _most_common_verdict(side)
     if not is_error:
         return Decision(Action.KEPT, verdict, given_label, n_votes=len(votes))
-    if verdict == Verdict.MULTI_OBJECT:
-        return _add_labels(given_label, side, len(votes))
+    deed = policy.deeds[verdict]
+    if deed is Deed.ADD:
+        found = _add_labels(given_label, verdict, side)
+    elif deed is Deed.EXCLUDE:
+        found = Decision(Action.EXCLUDED, verdict, None, reason=WORDS[verdict].lower())
+    else:
+        found = _relabel(given_label, verdict, side, policy)
+    return replace(found, n_votes=len(votes))
+
+
+def _leave_open(
+    given_label: int, calls: Sequence[bool | None], n_votes: int, policy: ReleasePolicy
+) -> Decision:
+    sure = [call for call in calls if call is not None]
+    reason = "unsure"
+    if sure:
+        reason = "tie" if 2 * sum(sure) == len(sure) else "too few votes"
+    if policy.undecided is Open.EXCLUDE:
+        reason = f"undecided: {reason}"
+        return Decision(Action.EXCLUDED, Verdict.UNSURE, None, reason=reason, n_votes=n_votes)
+    return Decision(Action.UNDECIDED, Verdict.UNSURE, given_label, reason=reason, n_votes=n_votes)
+
+
+def _relabel(
+    given_label: int, verdict: str, side: Sequence[StandingVote], policy: ReleasePolicy
+) -> Decision:
     named = _agreed_labels(side, given_label)
-    if not named:
-        return Decision(
-            Action.EXCLUDED, verdict, None, reason="no agreed class", n_votes=len(votes)
-        )
-    return Decision(Action.RELABELLED, verdict, named[0], n_votes=len(votes))
+    if named:
+        return Decision(Action.RELABELLED, verdict, named[0])
+    if policy.without_class is Deed.KEEP:
+        return Decision(Action.KEPT, verdict, given_label, reason="no agreed class")
+    return Decision(Action.EXCLUDED, verdict, None, reason="no agreed class")
 
 
-def _add_labels(given_label: int, side: Sequence[StandingVote], n_votes: int) -> Decision:
-    """Return the decision on an item that shows its given label and something else."""
-    several = [vote for vote in side if vote.verdict == Verdict.MULTI_OBJECT]
+def _add_labels(given_label: int, verdict: str, side: Sequence[StandingVote]) -> Decision:
+    """Return the decision on an item for which more than its given label holds.
+
+    Where people said which answers hold and most leave the given one out, it goes.
+    """
+    several = [vote for vote in side if vote.verdict == verdict]
     named = Counter(label for vote in several for label in vote.names(given_label))
     also = tuple(label for label in sorted(named) if 2 * named[label] > len(several))
-    return Decision(
-        Action.LABEL_ADDED if also else Action.KEPT,
-        Verdict.MULTI_OBJECT,
-        given_label,
-        also,
-        reason="" if also else "no agreed class to add",
-        n_votes=n_votes,
-    )
+    n_without = sum(bool(vote.labels) and given_label not in vote.labels for vote in several)
+    if not also:
+        return Decision(Action.KEPT, verdict, given_label, reason="no agreed class to add")
+    if 2 * n_without > len(several):
+        return Decision(Action.RELABELLED, verdict, also[0], also[1:])
+    return Decision(Action.LABEL_ADDED, verdict, given_label, also)
 
 
 def _agreed_labels(votes: Sequence[StandingVote], given_label: int) -> tuple[int, ...]:
@@ -200,24 +235,23 @@ def _agreed_labels(votes: Sequence[StandingVote], given_label: int) -> tuple[int
 def _most_common_verdict(votes: Iterable[StandingVote]) -> str:
     """Return the verdict given most often; on a tie the one listed first."""
     counts = Counter(vote.verdict for vote in votes)
-    return min(counts, key=lambda verdict: (-counts[verdict], Verdict.values.index(verdict)))
+    return min(counts, key=lambda verdict: (-counts[verdict], VERDICTS.index(verdict)))
 
 
 def decide_all(
     audit: Audit,
-    policy: str,
+    policy: AnyPolicy,
     votes: Mapping[int, Sequence[StandingVote]],
     rulings: Mapping[int, StandingVote],
 ) -> dict[int, Decision]:
     """Return the decision on every judged item, by position, in the data set's order."""
+    rule = find_policy(policy, audit.dataset.project_id)
     given = dict(
-        audit.dataset.items.filter(sampled__sample__audit=audit).values_list(
+        audit.dataset.items.filter(sampled__sample__audit=audit, quarantine_code="").values_list(
             "position", "given_label"
         )
     )
     return {
-        position: decide_item(
-            given[position], votes.get(position, ()), rulings.get(position), policy
-        )
-        for position in sorted(votes.keys() | rulings.keys())
+        position: decide_item(given[position], votes.get(position, ()), rulings.get(position), rule)
+        for position in sorted(given.keys() & (votes.keys() | rulings.keys()))
     }

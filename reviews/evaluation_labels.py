@@ -11,7 +11,8 @@ import numpy as np
 from audit.models import Audit, Dataset
 from reviews.decisions import Snapshot, decide_all, load_rulings, load_votes
 from reviews.models import Vote, VoteSource
-from reviews.truths import is_error_by, majority
+from reviews.policies import find_policy
+from reviews.truths import majority
 from scoring.arrays import Ints, Mask
 
 GIVEN = "given"
@@ -95,12 +96,13 @@ def _voted_labels(dataset: Dataset, n_items: int, name: str, policy: str) -> Eva
     named: defaultdict[int, list[list[int]]] = defaultdict(list)
     called_errors: defaultdict[int, list[bool | None]] = defaultdict(list)
     given: dict[int, int] = {}
+    rule = find_policy(policy, dataset.project_id)
     rows = Vote.objects.filter(source=source).order_by()
     columns = rows.values_list("item__position", "item__given_label", "labels", "verdict")
     for position, label, labels, verdict in columns.iterator(chunk_size=10_000):
         if labels is None:
             given[position] = label
-            called_errors[position].append(is_error_by(verdict, policy))
+            called_errors[position].append(rule.is_error(verdict))
         else:
             named[position].append(labels)
     holding = [frozenset[int]()] * n_items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from reviews.decisions import (
     load_rulings,
     load_votes,
 )
+from reviews.policies import AnyPolicy, Open, ReleasePolicy, find_policy
 from reviews.release_formats import (
     DEFAULT_FORMATS,
     LabelRow,
@@ -40,6 +41,7 @@ from reviews.release_manifest import (
 )
 
 CHUNK = 2000
+Progress = Callable[[int], None]
 COLUMNS = ("position", "pk", "key", "given_label", "quarantine_code")
 PICTURE_COLUMNS = ("image", "width", "height")
 QUESTION_COLUMNS = ("question", "choices", "subject")
@@ -56,11 +58,12 @@ def release_folder(audit_id: int, number: int) -> Path:
 
 def publish_release(
     audit: Audit,
-    policy: str,
+    policy: AnyPolicy,
     snapshot: Snapshot,
     target: Path,
     attempt: str,
     formats: Sequence[str] = DEFAULT_FORMATS,
+    on_progress: Progress = lambda _n_items: None,
 ) -> dict[str, Any]:
     """Write a release beside ``target``, then move it there whole; return its manifest.
 
@@ -72,7 +75,8 @@ def publish_release(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        manifest = write_release(audit, policy, snapshot, temporary, formats)
+        rule = find_policy(policy, audit.dataset.project_id)
+        manifest = write_release(audit, rule, snapshot, temporary, formats, on_progress)
         sync_folder(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
@@ -83,7 +87,7 @@ def publish_release(
 
 def export_release(
     audit: Audit,
-    policy: str,
+    policy: AnyPolicy,
     snapshot: Snapshot,
     target: Path,
     formats: Sequence[str] = DEFAULT_FORMATS,
@@ -92,11 +96,17 @@ def export_release(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ReleaseFolderError(f"{target} exists and is not an empty folder")
     attempt = str(os.getpid())
-    return publish_release(audit, policy, snapshot, target.resolve(), attempt, formats)
+    rule = find_policy(policy, audit.dataset.project_id)
+    return publish_release(audit, rule, snapshot, target.resolve(), attempt, formats)
 
 
 def write_release(
-    audit: Audit, policy: str, snapshot: Snapshot, folder: Path, formats: Sequence[str]
+    audit: Audit,
+    policy: ReleasePolicy,
+    snapshot: Snapshot,
+    folder: Path,
+    formats: Sequence[str],
+    on_progress: Progress,
 ) -> dict[str, Any]:
     """Write the files into an empty folder, reading every item once, and return the manifest."""
     votes = load_votes(audit, snapshot.judgment)
@@ -106,12 +116,15 @@ def write_release(
     tally = Tally()
     files = ReleaseFolder(folder)
     try:
-        writers = open_writers(source, files, formats)
+        marks = policy.undecided is Open.MARK
+        writers = open_writers(source, files, formats, marks_undecided=marks)
         for row in read_rows(audit, policy, votes, rulings):
             tally.actions[row.decision.action] += 1
             tally.n_judged += bool(row.votes or row.ruling)
             for writer in writers:
                 writer.add(row)
+            if row.position % CHUNK == 0:
+                on_progress(row.position)
         for writer in writers:
             writer.close()
         files.close()
@@ -145,7 +158,7 @@ def _find_evidence(audit: Audit) -> Evidence | None:
 
 def read_rows(
     audit: Audit,
-    policy: str,
+    policy: ReleasePolicy,
     votes: dict[int, list[StandingVote]],
     rulings: dict[int, StandingVote],
 ) -> Iterator[LabelRow]:

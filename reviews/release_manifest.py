@@ -14,9 +14,9 @@ from django.conf import settings
 
 from audit.models import Audit
 from reviews.decisions import Action, Snapshot
-from reviews.models import Adjudication, Judgment, Policy, Sample, Verdict
+from reviews.models import Adjudication, Judgment, Sample, Verdict
 from reviews.models.judgments import TAXONOMY_VERSION
-from reviews.truths import ERRORS
+from reviews.policies import ReleasePolicy
 
 MANIFEST = "manifest.json"
 FORMAT = "label-audit release 2"
@@ -31,7 +31,7 @@ class Tally:
 
 
 def describe_release(
-    audit: Audit, policy: str, snapshot: Snapshot, formats: Sequence[str], tally: Tally
+    audit: Audit, policy: ReleasePolicy, snapshot: Snapshot, formats: Sequence[str], tally: Tally
 ) -> dict[str, Any]:
     """Return where the labels come from: data, experts, sample, policy. No time, no person."""
     dataset = audit.dataset
@@ -65,19 +65,24 @@ def describe_release(
             }
             for expert in audit.experts.select_related("score_set")
         ],
-        "policy": {"name": str(policy), "errors": sorted(ERRORS[Policy(policy)])},
+        "policy": {
+            "name": policy.name,
+            "version": policy.version,
+            "definition": policy.describe(),
+            "errors": sorted(policy.errors),
+        },
         "taxonomy": {"version": TAXONOMY_VERSION, "verdicts": dict(Verdict.choices)},
         "sample": _describe_sample(audit),
         "last_judgment": snapshot.judgment,
-        "last_judgment_sha256": _find_hash(Judgment, snapshot.judgment),
+        "last_judgment_sha256": find_hash(Judgment, snapshot.judgment),
         "last_adjudication": snapshot.adjudication,
-        "last_adjudication_sha256": _find_hash(Adjudication, snapshot.adjudication),
+        "last_adjudication_sha256": find_hash(Adjudication, snapshot.adjudication),
         "judged": tally.n_judged,
         "counts": {action.value: tally.actions[action] for action in Action},
     }
 
 
-def _find_hash(table: type[Judgment] | type[Adjudication], number: int) -> str | None:
+def find_hash(table: type[Judgment] | type[Adjudication], number: int) -> str | None:
     """Return the newest row's hash, which covers all that was decided in the audit before it."""
     return table.objects.filter(pk=number).values_list("hash", flat=True).first()
 

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from audit.models import Audit, Dataset
 from reviews.agreements import Votes
-from reviews.models import (
-    Adjudication,
-    Judgment,
-    Policy,
-    QuestionVerdict,
-    Verdict,
-    Vote,
-    VoteSource,
-)
+from reviews.models import Adjudication, Judgment, Vote, VoteSource
+from reviews.policies import BUILT_IN, AnyPolicy, ReleasePolicy, find_policy
 from scoring.arrays import Ints, Mask
 
 JUDGMENTS = "judgments"
 VOTES = "votes:"
-ERRORS = {
-    Policy.LENIENT: frozenset(
-        {
-            Verdict.WRONG_LABEL,
-            Verdict.MULTI_OBJECT,
-            Verdict.SIMILAR_CLASS,
-            Verdict.SUB_CLASS,
-            Verdict.SUPER_CLASS,
-            QuestionVerdict.WRONG_GROUND_TRUTH,
-            QuestionVerdict.MULTIPLE_CORRECT,
-            QuestionVerdict.NO_CORRECT,
-            QuestionVerdict.BAD_QUESTION_CLARITY,
-            QuestionVerdict.BAD_OPTIONS_CLARITY,
-        }
-    ),
-    Policy.STRICT: frozenset({Verdict.WRONG_LABEL, QuestionVerdict.WRONG_GROUND_TRUTH}),
-}
+ADJUDICATORS = "adjudicators"
+"""Whose vote an adjudication is where the policy counts it as one more."""
 
 
 class UnknownTruthError(ValueError):
@@ -71,36 +49,40 @@ def list_truths(dataset: Dataset) -> list[str]:
     return [JUDGMENTS, *(f"{VOTES}{name}" for name in names)]
 
 
-def load_truth(audit: Audit, name: str, policy: str) -> Truth:
-    """Return what people ("judgments") or an outside source ("votes:NAME") say of the items."""
+def load_truth(audit: Audit, name: str, policy: AnyPolicy) -> Truth:
+    """Return what people ("judgments") or an outside source ("votes:NAME") say of the items.
+
+    How many votes settle an item is the policy's word on people's verdicts alone: an outside
+    source has as many annotators as it has, so most of them decide.
+    """
+    policy = find_policy(policy, audit.dataset.project_id)
     if name == JUDGMENTS:
-        return _decide(_judged_votes(audit, policy), adjudicated=_adjudicated(audit, policy))
+        rulings = _adjudicated(audit, policy)
+        if policy.adjudicated_first:
+            return _decide(_judged_votes(audit, policy), policy.settle, adjudicated=rulings)
+        more = ((position, ADJUDICATORS, call) for position, call in rulings.items())
+        return _decide([*_judged_votes(audit, policy), *more], policy.settle)
     source = VoteSource.objects.filter(
         dataset=audit.dataset_id, name=name.removeprefix(VOTES)
     ).first()
     if not name.startswith(VOTES) or source is None:
         known = ", ".join(list_truths(audit.dataset))
         raise UnknownTruthError(f"{name!r} is not one of: {known}")
-    return _decide(_outside_votes(source, policy), knows_annotators=source.knows_annotators)
+    said = _outside_votes(source, policy)
+    return _decide(said, majority, knows_annotators=source.knows_annotators)
 
 
-def is_error_by(verdict: str, policy: str) -> bool | None:
+def is_error_by(verdict: str, policy: AnyPolicy) -> bool | None:
     """Return whether the policy calls the verdict a label error; None when it is unsure."""
-    if verdict == Verdict.UNSURE:
-        return None
-    return verdict in ERRORS[Policy(policy)]
+    return (policy if isinstance(policy, ReleasePolicy) else BUILT_IN[policy]).is_error(verdict)
 
 
 def majority(votes: Iterable[bool | None]) -> bool | None:
     """Return the strict majority of the votes that are sure; None on a tie or without any."""
-    sure = [vote for vote in votes if vote is not None]
-    errors = sum(sure)
-    if 2 * errors == len(sure):
-        return None
-    return 2 * errors > len(sure)
+    return BUILT_IN["lenient"].settle(votes)
 
 
-def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, str, bool | None]]:
+def _judged_votes(audit: Audit, policy: ReleasePolicy) -> Iterable[tuple[int, str, bool | None]]:
     rows = Judgment.objects.counted().filter(slot__sample__audit=audit)
     for position, name, verdict in rows.order_by().values_list(
         "slot__sampled_item__item__position", "annotator__username", "verdict"
@@ -108,16 +90,18 @@ def _judged_votes(audit: Audit, policy: str) -> Iterable[tuple[int, str, bool | 
         yield position, name, is_error_by(verdict, policy)
 
 
-def _adjudicated(audit: Audit, policy: str) -> dict[int, bool | None]:
+def _adjudicated(audit: Audit, policy: ReleasePolicy) -> dict[int, bool | None]:
     """Return what adjudicators say of the items that they decided."""
     rows = Adjudication.objects.standing().filter(sampled_item__sample__audit=audit)
     return {
-        position: is_error_by(verdict, policy)
+        position: policy.is_error(verdict)
         for position, verdict in rows.values_list("sampled_item__item__position", "verdict")
     }
 
 
-def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, str, bool | None]]:
+def _outside_votes(
+    source: VoteSource, policy: ReleasePolicy
+) -> Iterable[tuple[int, str, bool | None]]:
     """Yield a vote per outside annotator; labels that stand alone need no policy."""
     rows = Vote.objects.filter(source=source).order_by()
     columns = rows.values_list(
@@ -127,12 +111,13 @@ def _outside_votes(source: VoteSource, policy: str) -> Iterable[tuple[int, str, 
         yield (
             position,
             name,
-            is_error_by(verdict, policy) if verdict else given_label not in (labels or []),
+            policy.is_error(verdict) if verdict else given_label not in (labels or []),
         )
 
 
 def _decide(
     said: Iterable[tuple[int, str, bool | None]],
+    settle: Callable[[Iterable[bool | None]], bool | None],
     *,
     knows_annotators: bool = True,
     adjudicated: Mapping[int, bool | None] | None = None,
@@ -143,7 +128,7 @@ def _decide(
         by_position[position].append(vote)
     ruled = adjudicated or {}
     decided = {
-        position: ruled[position] if position in ruled else majority(by_position[position])
+        position: ruled[position] if position in ruled else settle(by_position[position])
         for position in sorted(by_position.keys() | ruled.keys())
     }
     judged = [position for position, is_error in decided.items() if is_error is not None]

@@ -208,6 +208,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='StoredPolicy',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.SlugField()),
+                ('version', models.PositiveIntegerField()),
+                ('definition', models.JSONField()),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='policies', to='audit.project')),
+            ],
+            options={
+                'ordering': ['project', 'name', '-version'],
+                'constraints': [models.UniqueConstraint(fields=('project', 'name', 'version'), name='one_policy_per_version'), models.CheckConstraint(condition=models.Q(('name__in', ['lenient', 'strict']), _negated=True), name='built_in_policies_stay')],
+            },
+        ),
+        migrations.CreateModel(
             name='Release',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -222,7 +238,11 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('error', models.TextField(blank=True)),
                 ('number', models.PositiveIntegerField()),
-                ('policy', models.CharField(choices=[('lenient', 'lenient: any of the five categories'), ('strict', 'strict: wrong label only')], max_length=10)),
+                ('policy', models.CharField(max_length=50)),
+                ('policy_version', models.PositiveIntegerField(default=1)),
+                ('policy_definition', models.JSONField(help_text='As it was when the release was ordered.')),
+                ('formats', models.JSONField(default=list)),
+                ('n_written', models.PositiveIntegerField(default=0, help_text='Items written so far.')),
                 ('last_judgment', models.PositiveBigIntegerField(default=0, help_text='The newest judgment that counts: the snapshot.')),
                 ('manifest', models.JSONField(blank=True, default=dict)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

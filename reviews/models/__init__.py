@@ -11,7 +11,7 @@ from reviews.models.judgments import (
     Verdict,
 )
 from reviews.models.preferences import DeskPreference
-from reviews.models.releases import Policy, Release
+from reviews.models.releases import Policy, Release, StoredPolicy
 from reviews.models.samples import (
     ReviewSlot,
     Sample,
@@ -39,6 +39,7 @@ __all__ = [
     "SampledItem",
     "Severity",
     "Stage",
+    "StoredPolicy",
     "Stratum",
     "Verdict",
     "Vote",

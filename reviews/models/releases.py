@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from audit.models import Audit, Claimable
+from audit.models import Audit, Claimable, Project
 from reviews.querysets import ReleaseQuerySet
 
 
@@ -16,12 +16,43 @@ class Policy(models.TextChoices):
     STRICT = "strict", "strict: wrong label only"
 
 
+class StoredPolicy(models.Model):
+    """One version of a project's own policy. Never changes: a change is the next version."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="policies")
+    name = models.SlugField()
+    version = models.PositiveIntegerField()
+    definition = models.JSONField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["project", "name", "-version"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name", "version"], name="one_policy_per_version"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(name__in=Policy.values), name="built_in_policies_stay"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (version {self.version})"
+
+
 class Release(Claimable):
     """One build of cleaned label files from the judgments up to one moment."""
 
     audit = models.ForeignKey(Audit, on_delete=models.PROTECT, related_name="releases")
     number = models.PositiveIntegerField()
-    policy = models.CharField(max_length=10, choices=Policy.choices)
+    policy = models.CharField(max_length=50)
+    policy_version = models.PositiveIntegerField(default=1)
+    policy_definition = models.JSONField(help_text="As it was when the release was ordered.")
+    formats = models.JSONField(default=list)
+    n_written = models.PositiveIntegerField(default=0, help_text="Items written so far.")
     last_judgment = models.PositiveBigIntegerField(
         default=0, help_text="The newest judgment that counts: the snapshot."
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from reviews.models import QuestionVerdict, Verdict
+from reviews.decisions import WORDS
 from reviews.release_formats.base import ADJUDICATOR, LabelRow, ReleaseFolder, Source, Writer
 
 COLUMNS = ("item", "given label", "becomes", "also shows", "what happens", "why", "votes")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width twins
-WORDS = {**dict(QuestionVerdict.choices), **dict(Verdict.choices)}
 
 
 def neutralise(text: str) -> str:

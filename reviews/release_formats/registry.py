@@ -29,6 +29,9 @@ ALWAYS = (  # what makes every change traceable, whatever the labels are written
 )
 
 
+MARKED = "reviews.release_formats.tables.UndecidedTable"
+
+
 def order_formats(formats: Iterable[str]) -> list[str]:
     """Return the formats once each, in the order of ``FORMATS``; refuse one there isn't."""
     asked = set(formats)
@@ -54,9 +57,13 @@ def refusals(source: Source) -> dict[str, str]:
     return found
 
 
-def open_writers(source: Source, folder: ReleaseFolder, formats: Iterable[str]) -> list[Writer]:
+def open_writers(
+    source: Source, folder: ReleaseFolder, formats: Iterable[str], *, marks_undecided: bool
+) -> list[Writer]:
     """Return a writer for every format asked for, and for what every release holds."""
     paths = [*ALWAYS, *(FORMATS[name] for name in order_formats(formats))]
+    if marks_undecided:
+        paths.append(MARKED)
     return [_find(path)(source, folder) for path in paths]
 
 

@@ -13,6 +13,7 @@ LABEL_COLUMNS = (
 VOTE_COLUMNS = (
     *("key", "judgment", "annotator", "verdict", "corrected_label", "labels", "decided_at"),
 )
+UNDECIDED_COLUMNS = ("key", "given_label", "reason", "judgments")
 PATCH_COLUMNS = ("key", "given_label", "cleaned_label", "also_labels", "action", "judgments")
 
 
@@ -96,3 +97,15 @@ class Patch(Writer):
                 join([vote.judgment for vote in row.votes]),
             )
         )
+
+
+class UndecidedTable(Writer):
+    """``undecided.csv``: the items that the policy marks, as their votes settle nothing."""
+
+    def __init__(self, _source: Source, folder: ReleaseFolder) -> None:
+        self._table = folder.open_table("undecided.csv", UNDECIDED_COLUMNS)
+
+    def add(self, row: LabelRow) -> None:
+        if row.decision.is_undecided:
+            judgments = join([vote.judgment for vote in row.votes])
+            self._table.writerow((row.key, row.given_label, row.decision.reason, judgments))

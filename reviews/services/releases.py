@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from audit.models import Audit
+from audit.models import Audit, Project
 from audit.services import claims
 from reviews.decisions import Snapshot
-from reviews.models import Policy, Release
-from reviews.release_files import publish_release, release_folder
+from reviews.models import Release, StoredPolicy
+from reviews.policies import (
+    BUILT_IN,
+    AnyPolicy,
+    PolicyError,
+    ReleasePolicy,
+    find_policy,
+    read_policy,
+)
+from reviews.release_files import open_source, publish_release, release_folder
+from reviews.release_formats import DEFAULT_FORMATS, check_formats
+from reviews.release_formats.registry import order_formats
 
+PROGRESS_SECONDS = 1.0
+SLUG = re.compile(r"[A-Za-z0-9_-]{1,50}")
 logger = logging.getLogger(__name__)
 
 
@@ -22,13 +38,22 @@ class ReleaseRefusedError(ValueError):
     """There is nothing to release; the message says why."""
 
 
-def order_release(audit: Audit, policy: str, person: User | None = None) -> Release:
+def order_release(
+    audit: Audit,
+    policy: AnyPolicy,
+    person: User | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+) -> Release:
     """Record that a release of the judgments so far is wanted; a worker builds it."""
     if not audit.is_ready:
         raise ReleaseRefusedError(f"{audit} is {audit.state}; a release needs a ready audit")
     snapshot = Snapshot.now(audit)
     if snapshot == Snapshot(0):
         raise ReleaseRefusedError("nothing is judged yet, so there is nothing to release")
+    rule = find_policy(policy, audit.dataset.project_id)
+    if not formats:
+        raise ReleaseRefusedError("choose a format at least")
+    check_formats(open_source(audit), formats)
     while True:
         newest = Release.objects.filter(audit=audit).aggregate(Max("number"))["number__max"] or 0
         try:
@@ -36,7 +61,10 @@ def order_release(audit: Audit, policy: str, person: User | None = None) -> Rele
                 return Release.objects.create(
                     audit=audit,
                     number=newest + 1,
-                    policy=Policy(policy),
+                    policy=rule.name,
+                    policy_version=rule.version,
+                    policy_definition=rule.describe(),
+                    formats=order_formats(formats),
                     last_judgment=snapshot.judgment,
                     last_adjudication=snapshot.adjudication,
                     created_by=person,
@@ -57,13 +85,75 @@ def build_release(release_id: int) -> bool:
     shutil.rmtree(target, ignore_errors=True)
     try:
         with claims.heartbeat(release, epoch):
-            snapshot = Snapshot(release.last_judgment, release.last_adjudication)
-            manifest = publish_release(release.audit, release.policy, snapshot, target, str(epoch))
+            manifest = publish_release(
+                release.audit,
+                policy_of(release),
+                snapshot_of(release),
+                target,
+                str(epoch),
+                release.formats,
+                _progress_of(release, epoch),
+            )
     except (OSError, ValueError) as error:
         logger.warning("release %s failed", release.pk, exc_info=True)
         claims.fail(release, epoch, f"{type(error).__name__}: {error}")
         return False
     return claims.commit(release, epoch, manifest=manifest)
+
+
+def policy_of(release: Release) -> ReleasePolicy:
+    """Return the policy as it was when the release was ordered."""
+    return read_policy(release.policy, release.policy_version, release.policy_definition)
+
+
+def snapshot_of(release: Release) -> Snapshot:
+    """Return the newest judgment and adjudication that count in the release."""
+    return Snapshot(release.last_judgment, release.last_adjudication)
+
+
+def _progress_of(release: Release, epoch: int) -> Callable[[int], None]:
+    """Return what notes how many items are written, once a second while the claim holds."""
+    held = Release.objects.filter(pk=release.pk, epoch=epoch)
+    told = time.monotonic()
+
+    def note(n_items: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= PROGRESS_SECONDS:
+            held.update(n_written=n_items)
+            told = time.monotonic()
+
+    return note
+
+
+def save_policy(
+    project: Project, name: str, document: dict[str, Any], person: User | None = None
+) -> ReleasePolicy:
+    """Store a policy's next version; the newest stays where nothing is different."""
+    if name in BUILT_IN:
+        raise PolicyError(f"{name} is built in; give yours another name")
+    if not SLUG.fullmatch(name):
+        raise PolicyError(f"a policy's name is letters, digits, - and _, up to 50, not {name!r}")
+    definition = read_policy(name, 1, document).describe()
+    while True:
+        versions = StoredPolicy.objects.filter(project=project, name=name)
+        newest = versions.order_by("-version").first()
+        if newest is not None and newest.definition == definition:
+            return read_policy(name, newest.version, definition)
+        version = newest.version + 1 if newest else 1
+        try:
+            with transaction.atomic():
+                StoredPolicy.objects.create(
+                    project=project,
+                    name=name,
+                    version=version,
+                    definition=definition,
+                    created_by=person,
+                )
+        except IntegrityError:
+            if not versions.filter(version=version).exists():
+                raise
+        else:
+            return read_policy(name, version, definition)
 
 
 def reconcile_releases() -> int:

@@ -16,6 +16,7 @@ from audit.models import Audit
 from audit.views.access import find_audit
 from reviews.judge_words import JUDGE, list_judges
 from reviews.models import JUDGE_PREFIX, Policy, ReviewSlot, Sample
+from reviews.policies import list_policies
 from reviews.reports import Document, curves
 from reviews.truths import JUDGMENTS, VOTES, UnknownTruthError, list_truths
 
@@ -56,6 +57,7 @@ class Wanted:
 
     truth: str
     policy: str
+    policies: list[str]
 
 
 @require_GET
@@ -69,14 +71,14 @@ def curves_page(request: HttpRequest, pk: int) -> HttpResponse:
 def curves_data(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with the report as one JSON document."""
     audit = find_audit(request, pk)
-    return JsonResponse(_report(audit, read_wanted(request)))
+    return JsonResponse(_report(audit, read_wanted(request, audit)))
 
 
 @require_GET
 def curves_csv(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with every point of every method as a table."""
     audit = find_audit(request, pk)
-    wanted = read_wanted(request)
+    wanted = read_wanted(request, audit)
     report = _report(audit, wanted)
     name = f"curves-{audit.pk}-{wanted.truth.replace(':', '-')}-{wanted.policy}.csv"
     response = HttpResponse(
@@ -90,12 +92,14 @@ def curves_csv(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-def read_wanted(request: HttpRequest) -> Wanted:
+def read_wanted(request: HttpRequest, audit: Audit) -> Wanted:
     """Read truth and policy from the address; an unknown policy falls back to lenient."""
     policy = request.GET.get("policy", "")
+    known = list_policies(audit.dataset.project_id)
     return Wanted(
+        policies=known,
         truth=request.GET.get("truth") or JUDGMENTS,
-        policy=policy if policy in Policy.values else Policy.LENIENT.value,
+        policy=policy if policy in known else Policy.LENIENT.value,
     )
 
 
@@ -109,7 +113,7 @@ def _report(audit: Audit, wanted: Wanted) -> Document:
 
 
 def _context(request: HttpRequest, audit: Audit) -> dict[str, Any]:
-    wanted = read_wanted(request)
+    wanted = read_wanted(request, audit)
     context: dict[str, Any] = {"audit": audit, "wanted": wanted}
     if not audit.is_ready:
         return context
@@ -124,8 +128,8 @@ def _context(request: HttpRequest, audit: Audit) -> dict[str, Any]:
             for truth in truths
         ],
         "policies": [
-            Choice(policy.value, _query(wanted.truth, policy.value), policy == wanted.policy)
-            for policy in Policy
+            Choice(policy, _query(wanted.truth, policy), policy == wanted.policy)
+            for policy in wanted.policies
         ],
         "names": {method: name_method(method) for method in report["methods"]},
         "pairs": report["overlap"],

@@ -10,6 +10,7 @@ import pytest
 from audit.models import Claimable, Role
 from reviews.decisions import Action, Snapshot, StandingVote, decide, decide_all, load_votes
 from reviews.models import Release
+from reviews.policies import BUILT_IN
 from reviews.release_files import ReleaseFolderError, export_release, release_folder
 from reviews.release_manifest import verify_release
 from reviews.reports import last_judgment
@@ -23,6 +24,7 @@ from tests.factories import make_dataset, make_member, make_ready_audit, make_sa
 from tests.reviews.situations import judge, revise
 
 pytestmark = pytest.mark.django_db
+LENIENT = BUILT_IN["lenient"]
 
 
 def votes(*said):
@@ -54,7 +56,7 @@ def votes(*said):
     ],
 )
 def test_votes_become_one_decision(said, policy, action, cleaned, also):
-    decision = decide(0, votes(*said), policy)
+    decision = decide(0, votes(*said), BUILT_IN[policy])
     assert (decision.action, decision.cleaned_label, decision.also_labels) == (
         action,
         cleaned,
@@ -70,13 +72,13 @@ def test_an_item_gains_every_class_that_most_of_its_votes_tick():
         StandingVote(number, number, "multi_object", 4, when, labels)
         for number, labels in enumerate(ticked)
     ]
-    decision = decide(0, said, "lenient")
+    decision = decide(0, said, LENIENT)
     assert (decision.action, decision.also_labels) == (Action.LABEL_ADDED, (2, 4))
 
 
 def test_undecided_says_why():
-    assert decide(0, votes("wrong_label", "label_correct"), "lenient").reason == "tie"
-    assert decide(0, votes("unsure"), "lenient").reason == "unsure"
+    assert decide(0, votes("wrong_label", "label_correct"), LENIENT).reason == "tie"
+    assert decide(0, votes("unsure"), LENIENT).reason == "unsure"
 
 
 def make_judged_audit():
@@ -206,7 +208,12 @@ def test_the_manifest_says_where_it_all_comes_from(tmp_path):
     assert manifest["dataset"]["slug"] == audit.dataset.slug
     assert [expert["name"] for expert in manifest["experts"]] == ["stub:3-0", "stub:3-1"]
     errors = ["wrong_ground_truth", "wrong_label"]  # the first is said of questions
-    assert manifest["policy"] == {"name": "strict", "errors": errors}
+    assert manifest["policy"] == {
+        "name": "strict",
+        "version": 1,
+        "errors": errors,
+        "definition": BUILT_IN["strict"].describe(),
+    }
     assert manifest["last_judgment"] == last_judgment(audit)
     assert manifest["sample"]["strata"][0]["drawn"] == 5
     labels = tmp_path / "out" / "labels.csv"

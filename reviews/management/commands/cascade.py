@@ -13,6 +13,7 @@ from reviews.cascade_experts import CascadeRefusedError
 from reviews.cascades import Order, describe_cascade, sweep_cascade
 from reviews.evaluation_labels import GIVEN, UnknownLabelsError
 from reviews.models import Policy
+from reviews.policies import POLICY_HELP, PolicyError
 from scoring.expert_answers import ANSWER_CALIBRATORS
 
 SWEPT = ("CC", "UC", "RC", "MF")
@@ -41,7 +42,7 @@ class Command(AuditCommand):
         parser.add_argument(
             "--labels", default=GIVEN, metavar="NAME", help="given, cleaned:AUDIT or votes:NAME"
         )
-        parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
+        parser.add_argument("--policy", default=Policy.LENIENT.value, help=POLICY_HELP)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--test-dataset",
@@ -75,7 +76,7 @@ class Command(AuditCommand):
             document = describe_cascade(dataset, order, other)
             if options["sweep"]:
                 document["sweep"] = sweep_cascade(dataset, order, other)
-        except (CascadeRefusedError, UnknownLabelsError, ScoreStoreError) as refusal:
+        except (CascadeRefusedError, PolicyError, UnknownLabelsError, ScoreStoreError) as refusal:
             raise CommandError(str(refusal)) from refusal
         self.emit(options, document, write_cascade(document))
 

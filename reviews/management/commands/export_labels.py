@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from audit.management.base import AuditCommand, find_audit
 from reviews.decisions import Snapshot
 from reviews.models import Policy
+from reviews.policies import POLICY_HELP, PolicyError
 from reviews.release_files import ReleaseFolderError, export_release
 from reviews.release_formats import DEFAULT_FORMATS, FORMATS, FormatRefusedError
 
@@ -20,7 +21,7 @@ class Command(AuditCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("audit", type=int, help="The audit's number.")
         parser.add_argument("--out", type=Path, required=True, help="A new or empty folder.")
-        parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
+        parser.add_argument("--policy", default=Policy.LENIENT.value, help=POLICY_HELP)
         parser.add_argument(
             "--format",
             dest="formats",
@@ -40,7 +41,7 @@ class Command(AuditCommand):
             manifest = export_release(
                 audit, options["policy"], Snapshot.now(audit), folder, options["formats"]
             )
-        except (ReleaseFolderError, FormatRefusedError) as error:
+        except (ReleaseFolderError, FormatRefusedError, PolicyError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{folder} can't be written: {error.strerror}") from error

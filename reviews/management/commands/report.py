@@ -11,6 +11,7 @@ from audit.methods import name_method
 from audit.templatetags.figures import fraction, interval
 from reviews.models import Policy
 from reviews.plans import PlanRefusedError, plan_review
+from reviews.policies import POLICY_HELP, PolicyError
 from reviews.reports import PRECISION_TARGET, UnknownMethodError, curves
 from reviews.truths import JUDGMENTS, UnknownTruthError
 from scoring.intervals import IntervalMethod
@@ -28,7 +29,7 @@ class Command(AuditCommand):
             metavar="NAME",
             help="judgments, votes:NAME, or judge:NAME (a judge model corrected by judgments)",
         )
-        parser.add_argument("--policy", choices=Policy.values, default=Policy.LENIENT.value)
+        parser.add_argument("--policy", default=Policy.LENIENT.value, help=POLICY_HELP)
         parser.add_argument("--methods", nargs="+", metavar="METHOD", help="Default: all.")
         parser.add_argument(
             "--intervals",
@@ -68,7 +69,7 @@ class Command(AuditCommand):
                     options["plan_for"],
                     options["plan_k"],
                 )
-        except (UnknownTruthError, UnknownMethodError, PlanRefusedError) as error:
+        except (UnknownTruthError, PolicyError, UnknownMethodError, PlanRefusedError) as error:
             raise CommandError(str(error)) from error
         self.emit(options, document, write_report(document))
 
