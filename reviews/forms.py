@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 
-from reviews.models import Policy
+from reviews.decisions import WORDS
+from reviews.policies import BUILT_IN, Deed, Open, ReleasePolicy
+from reviews.policies import MOST_VOTES as MOST_COUNTED
+from reviews.policy_words import categories_of
+from reviews.release_formats import FORMATS
 from reviews.services.sampling import MAX_SEED, MOST_VOTES
 
 MAX_SIZE = 1_000_000
@@ -62,6 +67,107 @@ class SampleForm(forms.Form):
 
 
 class ReleaseForm(forms.Form):
-    """Which verdicts count as errors in the release."""
+    """By which policy a release is built, and in which formats."""
 
-    policy = forms.ChoiceField(choices=Policy.choices, initial=Policy.LENIENT)
+    policy = forms.ChoiceField()
+    formats = forms.MultipleChoiceField(
+        choices=[(name, name) for name in FORMATS],
+        error_messages={"required": "Choose a format at least."},
+    )
+
+    def __init__(self, *args: Any, policies: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["policy"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [(name, name) for name in policies]
+
+
+class PolicyForm(forms.Form):
+    """A policy of one's own: `document` is its definition."""
+
+    MAJORITY, COUNT = "majority", "count"
+
+    name = forms.SlugField(label="name", max_length=50)
+    rule = forms.ChoiceField(
+        label="who decides",
+        choices=[(MAJORITY, "more than half of the sure votes"), (COUNT, "k of n votes")],
+    )
+    needed = forms.IntegerField(label="k", min_value=1, max_value=MOST_COUNTED, required=False)
+    asked = forms.IntegerField(label="n", min_value=1, max_value=MOST_COUNTED, required=False)
+    undecided = forms.ChoiceField(
+        label="undecided items",
+        choices=[
+            (Open.KEEP.value, "keep their label"),
+            (Open.EXCLUDE.value, "are excluded"),
+            (Open.MARK.value, "keep their label, listed apart"),
+        ],
+    )
+    without_class = forms.ChoiceField(
+        label="no agreed class",
+        choices=[(Deed.EXCLUDE.value, "exclude"), (Deed.KEEP.value, "keep the label")],
+    )
+    adjudicated_first = forms.BooleanField(
+        label="an adjudicator's word comes first", required=False
+    )
+
+    def __init__(
+        self, *args: Any, has_questions: bool, policy: ReleasePolicy, **kwargs: Any
+    ) -> None:
+        self._policy = policy
+        kwargs.setdefault("initial", _start_from(policy))
+        super().__init__(*args, **kwargs)
+        self.categories = categories_of(has_questions=has_questions)
+        for category in self.categories:
+            self.fields[category] = forms.ChoiceField(
+                label=WORDS[category].lower(),
+                choices=[
+                    (Deed.RELABEL.value, "relabel"),
+                    (Deed.ADD.value, "add the labels"),
+                    (Deed.EXCLUDE.value, "exclude"),
+                    (Deed.KEEP.value, "keep: no error"),
+                ],
+                initial=policy.deeds[category].value,
+            )
+
+    @property
+    def deed_fields(self) -> list[forms.BoundField]:
+        """The fields that say what is done about each category."""
+        return [self[category] for category in self.categories]
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for both numbers where votes are counted."""
+        cleaned = super().clean() or {}
+        needed, asked = cleaned.get("needed"), cleaned.get("asked")
+        if cleaned.get("rule") == self.COUNT and not self.errors:
+            if needed is None or asked is None:
+                self.add_error(None, "k of n votes: give both numbers")
+            elif needed > asked:
+                self.add_error(None, f"{needed} of {asked} votes: the first is at most the second")
+        return cleaned
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The definition as `save_policy` takes it; categories not asked for stay as they were."""
+        said = self.cleaned_data
+        counts = said["rule"] == self.COUNT
+        return {
+            "deeds": {name: deed.value for name, deed in self._policy.deeds.items()}
+            | {category: said[category] for category in self.categories},
+            "needed": said["needed"] if counts else None,
+            "asked": said["asked"] if counts else None,
+            "undecided": said["undecided"],
+            "without_class": said["without_class"],
+            "adjudicated_first": said["adjudicated_first"],
+        }
+
+
+def _start_from(policy: ReleasePolicy) -> dict[str, Any]:
+    return {
+        "name": "" if policy.name in BUILT_IN else policy.name,
+        "rule": PolicyForm.MAJORITY if policy.needed is None else PolicyForm.COUNT,
+        "needed": policy.needed,
+        "asked": policy.asked,
+        "undecided": policy.undecided.value,
+        "without_class": policy.without_class.value,
+        "adjudicated_first": policy.adjudicated_first,
+    }

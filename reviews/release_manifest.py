@@ -132,7 +132,7 @@ def verify_release(folder: Path) -> list[str]:
     problems += [f"{name} is not part of it" for name in sorted(present - {*files, MANIFEST})]
     for name in sorted(files.keys() & present):
         path = folder / name
-        if path.is_symlink() or not path.is_file() or _hash_file(path) != files[name]:
+        if path.is_symlink() or not path.is_file() or hash_file(path) != files[name]:
             problems.append(f"{name} is changed")
     return problems
 
@@ -146,7 +146,8 @@ def _list_files(folder: Path) -> set[str]:
     }
 
 
-def _hash_file(path: Path) -> dict[str, Any]:
+def hash_file(path: Path) -> dict[str, Any]:
+    """Return what a manifest says about a file."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return {"sha256": digest, "bytes": stream.tell()}

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviews.views import adjudication, curves, desk, home, releases, sampling, verdicts
+from reviews.views import (
+    adjudication,
+    curves,
+    desk,
+    home,
+    release_files,
+    releases,
+    sampling,
+    verdicts,
+)
 
 app_name = "reviews"
 urlpatterns = [
@@ -24,7 +33,9 @@ urlpatterns = [
     ),
     path("audits/<int:pk>/releases/", releases.releases, name="releases"),
     path("audits/<int:pk>/releases/list/", releases.release_list, name="release_list"),
-    path("releases/<int:pk>/<path:name>", releases.release_file, name="release_file"),
+    path("audits/<int:pk>/releases/diff/", release_files.release_diff, name="release_diff"),
+    path("audits/<int:pk>/releases/policy/", releases.save_release_policy, name="save_policy"),
+    path("releases/<int:pk>/<path:name>", release_files.release_file, name="release_file"),
     path("audits/<int:pk>/review/", desk.desk, name="desk"),
     path("audits/<int:pk>/review/lease/", desk.lease, name="lease"),
     path("audits/<int:pk>/review/judgments/", verdicts.judge, name="judge"),

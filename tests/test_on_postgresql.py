@@ -20,6 +20,7 @@ MODULES = [
     "tests/reviews/test_chains.py",
     "tests/reviews/test_judgments.py",
     "tests/reviews/test_leases.py",
+    "tests/reviews/test_release_snapshots.py",
     "tests/reviews/test_releases.py",
     "tests/reviews/test_review_integrity.py",
     "tests/reviews/test_reports.py",

@@ -79,3 +79,10 @@ class Release(Claimable):
     @property
     def is_ready(self) -> bool:
         return self.work == self.Work.DONE
+
+    @property
+    def policy_name(self) -> str:
+        """The policy as pages call it: a stored one with its version."""
+        return (
+            self.policy if self.policy in Policy.values else f"{self.policy} {self.policy_version}"
+        )

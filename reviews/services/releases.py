@@ -82,7 +82,8 @@ def build_release(release_id: int) -> bool:
         return False
     target = release_folder(release.audit_id, release.number)
     # An attempt may have died between moving its files and saying so; ours are the same bytes.
-    shutil.rmtree(target, ignore_errors=True)
+    for left in (target, *target.parent.glob(f".{target.name}.*.tmp")):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         with claims.heartbeat(release, epoch):
             manifest = publish_release(

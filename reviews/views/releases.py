@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -10,14 +11,16 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from audit.models import Audit, Claimable, Item, Role
+from audit.models import Audit, Claimable, Item
 from audit.services.progress import engine_trouble
 from audit.views.access import find_audit
 from reviews.decisions import (
+    WORDS,
     Action,
     Decision,
     Snapshot,
@@ -26,23 +29,18 @@ from reviews.decisions import (
     load_rulings,
     load_votes,
 )
-from reviews.forms import ReleaseForm
-from reviews.models import Policy, Release, Verdict
-from reviews.release_files import name_annotators, release_folder
+from reviews.forms import PolicyForm, ReleaseForm
+from reviews.models import Policy, Release
+from reviews.policies import BUILT_IN, PolicyError, ReleasePolicy, find_policy, list_policies
+from reviews.policy_words import describe_policy
+from reviews.release_files import name_annotators, open_source
+from reviews.release_formats import DEFAULT_FORMATS, FORMATS, FormatRefusedError
 from reviews.release_formats.base import ADJUDICATOR
-from reviews.release_manifest import MANIFEST
-from reviews.services.releases import ReleaseRefusedError, order_release
+from reviews.release_formats.registry import refusals
+from reviews.services.releases import ReleaseRefusedError, order_release, save_policy
 
 PER_PAGE = 12
 RELEASES_SHOWN = 20
-CONTENT_TYPES = {
-    ".csv": "text/csv; charset=utf-8",
-    ".json": "application/json",
-    ".jsonl": "application/jsonl",
-    ".txt": "text/plain; charset=utf-8",
-    ".xml": "application/xml",
-}
-ANY_BYTES = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +65,19 @@ class ShownChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownFormat:
+    """One format, and why the data set can't be written in it, if it can't."""
+
+    name: str
+    refusal: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a release would do, by the judgments so far."""
 
-    policy: str
+    policy: ReleasePolicy
     counts: list[tuple[str, int]]
     n_judged: int
     page: Page[int]
@@ -82,18 +89,20 @@ def releases(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the preview and the builds; a valid POST orders one more build."""
     audit = find_audit(request, pk)
     if request.method == "POST":
-        form = ReleaseForm(request.POST)
-        if form.is_valid():
-            try:
-                release = order_release(
-                    audit, form.cleaned_data["policy"], cast("User", request.user)
-                )
-            except ReleaseRefusedError as error:
-                messages.error(request, str(error))
-            else:
-                messages.success(request, f"Release {release.number} is being built.")
-            return redirect("reviews:releases", audit.pk)
-        return render(request, "reviews/releases.html", _context(request, audit), status=422)
+        form = ReleaseForm(request.POST, policies=list_policies(audit.dataset.project_id))
+        if not form.is_valid():
+            context = _context(request, audit) | {"order_form": form}
+            return render(request, "reviews/releases.html", context, status=422)
+        said = form.cleaned_data
+        person = cast("User", request.user)
+        try:
+            release = order_release(audit, said["policy"], person, said["formats"])
+        except (ReleaseRefusedError, FormatRefusedError) as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"Release {release.number} is being built.")
+        address = reverse("reviews:releases", args=[audit.pk])
+        return redirect(f"{address}?{urlencode({'policy': said['policy']})}")
     return render(request, "reviews/releases.html", _context(request, audit))
 
 
@@ -104,39 +113,66 @@ def release_list(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "reviews/_releases.html", _list_context(audit))
 
 
-@require_GET
-def release_file(request: HttpRequest, pk: int, name: str) -> FileResponse:
-    """Send one file of a finished release, as a download and nothing else."""
-    visible = Release.objects.open_to(request.user, at_least=Role.MAINTAINER)
-    release = get_object_or_404(visible, pk=pk, work=Claimable.Work.DONE)
-    # Only names that the manifest lists: the address never becomes a path.
-    if name != MANIFEST and name not in release.manifest.get("files", {}):
-        raise Http404("no such file in this release")
-    path = release_folder(release.audit_id, release.number) / name
-    if not path.is_file():
-        raise Http404("this file is gone from the installation's folder")
-    return FileResponse(
-        path.open("rb"),
-        as_attachment=True,
-        filename=f"{release.audit.dataset.slug}-release-{release.number}-{name.replace('/', '-')}",
-        content_type=CONTENT_TYPES.get(path.suffix, ANY_BYTES),
-        headers={"X-Content-Type-Options": "nosniff"},
-    )
+@require_POST
+def save_release_policy(request: HttpRequest, pk: int) -> HttpResponse:
+    """Store a policy's next version and show what it would change."""
+    audit = find_audit(request, pk)
+    dataset = audit.dataset
+    base = _choose_policy(request.POST.get("base", ""), audit)
+    form = PolicyForm(request.POST, has_questions=_has_questions(audit), policy=base)
+    if form.is_valid():
+        name = form.cleaned_data["name"]
+        try:
+            saved = save_policy(dataset.project, name, form.document, cast("User", request.user))
+        except PolicyError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"Policy {saved.name} is stored as version {saved.version}.")
+            address = reverse("reviews:releases", args=[audit.pk])
+            return redirect(f"{address}?{urlencode({'policy': saved.name})}")
+    context = _context(request, audit) | {"policy_form": form}
+    return render(request, "reviews/releases.html", context, status=422)
 
 
 def _context(request: HttpRequest, audit: Audit) -> dict[str, Any]:
     context = _list_context(audit)
     if not audit.is_ready:
         return context
-    asked = request.GET.get("policy", "")
-    policy = asked if asked in Policy.values else Policy.LENIENT.value
+    policy = _choose_policy(request.POST.get("policy") or request.GET.get("policy", ""), audit)
+    has_questions = _has_questions(audit)
     return context | {
+        "policy": policy,
+        "preview_query": urlencode({"policy": policy.name}),
+        "policy_words": describe_policy(policy, has_questions=has_questions),
         "policies": [
-            (choice.value, urlencode({"policy": choice.value}), choice == policy)
-            for choice in Policy
+            (name, urlencode({"policy": name}), name == policy.name)
+            for name in list_policies(audit.dataset.project_id)
         ],
+        "policy_form": PolicyForm(has_questions=has_questions, policy=policy),
+        "formats": list_formats(audit, request.POST.getlist("formats")),
         "preview": preview_release(audit, policy, request.GET.get("page", "1")),
     }
+
+
+def _choose_policy(name: str, audit: Audit) -> ReleasePolicy:
+    """Return the policy of that name, lenient where there is none."""
+    try:
+        return find_policy(name, audit.dataset.project_id)
+    except PolicyError:
+        return BUILT_IN[Policy.LENIENT]
+
+
+def _has_questions(audit: Audit) -> bool:
+    return audit.dataset.kind == audit.dataset.Kind.MULTIPLE_CHOICE
+
+
+def list_formats(audit: Audit, chosen: Sequence[str]) -> list[ShownFormat]:
+    """Return every format, and for those that the data set can't be written in, why."""
+    reasons = refusals(open_source(audit))
+    return [
+        ShownFormat(name, reasons.get(name, ""), name in (chosen or DEFAULT_FORMATS))
+        for name in FORMATS
+    ]
 
 
 def _list_context(audit: Audit) -> dict[str, Any]:
@@ -151,7 +187,7 @@ def _list_context(audit: Audit) -> dict[str, Any]:
     }
 
 
-def preview_release(audit: Audit, policy: str, page: str) -> Preview | None:
+def preview_release(audit: Audit, policy: ReleasePolicy, page: str) -> Preview | None:
     """Return what a release of the judgments so far would do, None before the first."""
     now = Snapshot.now(audit)
     votes, rulings = load_votes(audit, now.judgment), load_rulings(audit, now.adjudication)
@@ -192,7 +228,7 @@ def _show_changes(
             also=[_name(names, label) for label in decisions[item.position].also_labels],
             action=decisions[item.position].action.value,
             votes=[
-                ShownVote(who, Verdict(vote.verdict).label, _name(names, vote.corrected_label))
+                ShownVote(who, WORDS[vote.verdict], _name(names, vote.corrected_label))
                 for who, vote in (
                     *((people[vote.annotator], vote) for vote in votes.get(item.position, ())),
                     *((ADJUDICATOR, each) for each in (rulings.get(item.position),) if each),

@@ -4,9 +4,11 @@ import pytest
 
 from audit.models import Role
 from reviews import tasks
-from reviews.models import Release
+from reviews.models import Release, StoredPolicy
+from reviews.policies import find_policy
 from reviews.services.releases import build_release, order_release
 from tests.factories import make_member, make_project, make_ready_audit
+from tests.reviews.situations import revise
 from tests.reviews.test_releases import make_judged_audit
 
 pytestmark = pytest.mark.django_db
@@ -64,10 +66,10 @@ def test_the_preview_shows_what_changes_and_the_votes_behind_it(audit, maintaine
 def test_ordering_a_release_writes_a_row_and_leaves_the_wake_up_to_the_workers(
     audit, maintainer, sent
 ):
-    response = maintainer.post(address(audit), {"policy": "strict"})
-    assert response["Location"] == address(audit)
+    response = maintainer.post(address(audit), {"policy": "strict", "formats": ["csv", "hf"]})
+    assert response["Location"] == address(audit, "?policy=strict")
     release = Release.objects.get()
-    assert (release.policy, sent) == ("strict", [])
+    assert (release.policy, release.formats, sent) == ("strict", ["csv", "hf"], [])
     assert b"hx-trigger" in maintainer.get(address(audit, "list/")).content
     build_release(release.pk)
     page = maintainer.get(address(audit, "list/")).content
@@ -85,7 +87,8 @@ def test_a_wake_up_is_sent_once_until_it_must_have_got_lost(audit, sent):
 
 
 def test_an_unknown_policy_is_refused(audit, maintainer, sent):
-    assert maintainer.post(address(audit), {"policy": "magic"}).status_code == 422
+    said = {"policy": "magic", "formats": ["csv"]}
+    assert maintainer.post(address(audit), said).status_code == 422
     assert not Release.objects.exists()
 
 
@@ -106,7 +109,7 @@ def test_without_judgments_the_page_leads_to_the_desk(client):
     audit = make_ready_audit()
     client.force_login(make_member(audit.dataset.project, Role.MAINTAINER))
     assert b"Nothing to release yet" in client.get(address(audit)).content
-    client.post(address(audit), {"policy": "lenient"})
+    client.post(address(audit), {"policy": "lenient", "formats": ["csv"]})
     assert b"nothing is judged yet" in client.get(address(audit)).content
     assert not Release.objects.exists()
 
@@ -116,5 +119,138 @@ def test_the_page_asks_the_database_a_fixed_number_of_times(
 ):
     for _ in range(3):
         order_release(audit, "lenient")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(22):
         maintainer.get(address(audit))
+
+
+def order(audit, *formats):
+    release = order_release(audit, "lenient", formats=formats or ["csv"])
+    build_release(release.pk)
+    return release
+
+
+def test_formats_that_the_data_set_cant_be_written_in_say_why_and_are_refused(audit, maintainer):
+    text = maintainer.get(address(audit)).content.decode()
+    assert "class 0&#x27; has none" in text
+    assert text.count('name="formats"') == 12
+    assert text.count("disabled") == 2
+    said = {"policy": "lenient", "formats": ["csv", "mmlu-csv"]}
+    page = maintainer.post(address(audit), said, follow=True).content.decode()
+    assert "mmlu-csv holds questions" in page
+    none = maintainer.post(address(audit), {"policy": "lenient"})
+    assert (none.status_code, b"Choose a format at least" in none.content) == (422, True)
+    assert not Release.objects.exists()
+
+
+def policy_data(**changes):
+    return {
+        "base": "lenient", "name": "ours", "rule": "majority", "undecided": "mark",
+        "without_class": "exclude", "wrong_label": "relabel", "multi_object": "keep",
+        "similar_class": "exclude", "sub_class": "keep", "super_class": "keep", **changes,
+    }  # fmt: skip
+
+
+def test_a_policy_stored_on_the_page_previews_at_once(audit, maintainer):
+    response = maintainer.post(address(audit, "policy/"), policy_data(), follow=True)
+    text = response.content.decode()
+    assert "Policy ours is stored as version 1" in text
+    assert "Build with the ours policy" in text
+    assert text.count('class="change-row"') == 2
+    assert "keeps its label and is listed apart" in text
+    policy = find_policy("ours", audit.dataset.project_id)
+    assert policy.errors >= {"wrong_label", "similar_class"}
+    assert not policy.adjudicated_first
+    assert policy.deeds["no_correct"] == "exclude"  # what the form didn't ask stays
+    again = policy_data(rule="count", needed="2", asked="3", adjudicated_first="on")
+    maintainer.post(address(audit, "policy/"), again)
+    policy = find_policy("ours", audit.dataset.project_id)
+    assert (policy.version, policy.needed, policy.adjudicated_first) == (2, 2, True)
+    curves = maintainer.get(f"/audits/{audit.pk}/curves/", {"policy": "ours"}).content.decode()
+    assert 'aria-current="true">ours' in curves
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"name": "strict"}, "built in"),
+        ({"name": ""}, "This field is required"),
+        ({"rule": "count"}, "give both numbers"),
+        ({"rule": "count", "needed": 3, "asked": 2}, "3 of 2 votes"),
+        ({"wrong_label": "burn"}, "not one of the available choices"),
+    ],
+)
+def test_a_policy_that_cant_be_one_is_refused_on_the_page(audit, maintainer, changes, reason):
+    response = maintainer.post(address(audit, "policy/"), policy_data(**changes))
+    assert response.status_code == 422
+    assert reason in response.content.decode()
+    assert not StoredPolicy.objects.exists()
+
+
+def test_a_download_goes_on_where_it_broke_off(audit, maintainer):
+    release = order(audit)
+    url = f"/releases/{release.pk}/labels.csv"
+    whole = maintainer.get(url)
+    content, etag = b"".join(whole), whole["ETag"]
+    assert (whole.status_code, whole["Accept-Ranges"]) == (200, "bytes")
+    assert whole["Content-Length"] == str(len(content))
+    rest = maintainer.get(url, headers={"Range": "bytes=20-", "If-Range": etag})
+    assert (rest.status_code, b"".join(rest)) == (206, content[20:])
+    assert rest["Content-Range"] == f"bytes 20-{len(content) - 1}/{len(content)}"
+    assert rest["Content-Length"] == str(len(content) - 20)
+    for asked, part in (
+        ("bytes=0-0", content[:1]),
+        ("bytes=5-9", content[5:10]),
+        ("bytes=-7", content[-7:]),
+        ("bytes=3-99999999", content[3:]),
+    ):
+        answer = maintainer.get(url, headers={"Range": asked})
+        assert (answer.status_code, b"".join(answer)) == (206, part)
+    beyond = maintainer.get(url, headers={"Range": f"bytes={len(content)}-"})
+    assert (beyond.status_code, beyond["Content-Range"]) == (416, f"bytes */{len(content)}")
+    for headers in (
+        {"Range": "bytes=9-5"},
+        {"Range": "bytes=0-1,4-5"},
+        {"Range": "items=0-1"},
+        {"Range": "bytes=-"},
+        {"Range": "bytes=4-", "If-Range": '"another"'},
+    ):
+        answer = maintainer.get(url, headers=headers)
+        assert (answer.status_code, b"".join(answer)) == (200, content)
+    assert maintainer.get(url, headers={"If-None-Match": etag}).status_code == 304
+    head = maintainer.head(url)
+    assert (head["Content-Length"], b"".join(head)) == (str(len(content)), b"")
+
+
+def test_files_in_folders_of_a_release_come_too_and_nothing_beside_them(audit, maintainer):
+    release = order(audit, "hf")
+    answer = maintainer.get(f"/releases/{release.pk}/hf/state.json")
+    assert b"_fingerprint" in b"".join(answer)
+    assert answer["Content-Disposition"].endswith('-hf-state.json"')
+    for name in ("hf/", "hf", "hf/../manifest.json", "hf/none", "labels.csv"):
+        assert maintainer.get(f"/releases/{release.pk}/{name}").status_code == 404
+
+
+def test_what_differs_between_two_releases_is_shown(audit, maintainer):
+    order(audit)
+    first = audit.sample.slots.get(sampled_item__item__position=1, number=1).judgment
+    revise(first, "wrong_label", 2)
+    order(audit)
+    page = maintainer.get(address(audit)).content.decode()
+    assert "What differs" in page
+    url = address(audit, "diff/")
+    text = maintainer.get(url, {"before": 1, "after": 2}).content.decode()
+    assert "1 item differs" in text
+    assert "00001.png" in text
+    assert (
+        "Every item leaves both" in maintainer.get(url, {"before": 2, "after": 2}).content.decode()
+    )
+    for before in ("9", "x", "", "1e3", "9" * 30):
+        assert maintainer.get(url, {"before": before, "after": 2}).status_code == 404
+
+
+def test_a_build_under_way_says_how_far_it_is(audit, maintainer):
+    order_release(audit, "lenient")
+    Release.objects.update(work="running", n_written=3)
+    text = maintainer.get(address(audit, "list/")).content.decode()
+    assert "3 of 8 items written" in text
+    assert 'max="8"' in text

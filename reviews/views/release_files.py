@@ -1,0 +1,110 @@
+"""The files of a release, and what differs between two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.paginator import Page, Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from audit.models import Audit, Claimable, Item, Role
+from audit.views.access import find_audit
+from reviews.downloads import send_file
+from reviews.models import Release
+from reviews.release_diffs import Difference, Moment, count_moves, find_differences
+from reviews.release_files import release_folder
+from reviews.release_formats.base import tell_apart
+from reviews.release_manifest import MANIFEST, hash_file
+from reviews.services.releases import policy_of, snapshot_of
+
+PER_PAGE = 24
+CONTENT_TYPES = {
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".txt": "text/plain; charset=utf-8",
+    ".xml": "application/xml",
+}
+ANY_BYTES = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDifference:
+    """One item that leaves two releases with other labels, by its classes' names."""
+
+    item: Item
+    before: list[str]
+    after: list[str]
+    old_action: str
+    new_action: str
+
+
+@require_safe
+def release_file(request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
+    """Send one file of a finished release, as a download and nothing else."""
+    visible = Release.objects.open_to(request.user, at_least=Role.MAINTAINER)
+    release = get_object_or_404(
+        visible.select_related("audit__dataset"), pk=pk, work=Claimable.Work.DONE
+    )
+    # Only names that the manifest lists: the address never becomes a path.
+    listed = release.manifest.get("files", {})
+    if name != MANIFEST and name not in listed:
+        raise Http404("no such file in this release")
+    path = release_folder(release.audit_id, release.number) / name
+    if not path.is_file():
+        raise Http404("this file is gone from the installation's folder")
+    sha256 = listed[name]["sha256"] if name in listed else hash_file(path)["sha256"]
+    flat = name.replace("/", "-")
+    return send_file(
+        request,
+        path,
+        name=f"{release.audit.dataset.slug}-release-{release.number}-{flat}",
+        content_type=CONTENT_TYPES.get(path.suffix, ANY_BYTES),
+        sha256=sha256,
+    )
+
+
+@require_safe
+def release_diff(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the items that two releases of an audit (``before``, ``after``) give other labels."""
+    audit = find_audit(request, pk)
+    before, after = (
+        _find_release(audit, request.GET.get(name, "")) for name in ("before", "after")
+    )
+    moments = [Moment(policy_of(each), snapshot_of(each)) for each in (before, after)]
+    differences = find_differences(audit, *moments)
+    page = Paginator(differences, PER_PAGE).get_page(request.GET.get("page", "1"))
+    context: dict[str, Any] = {
+        "audit": audit,
+        "before": before,
+        "after": after,
+        "releases": [before, after],
+        "pages_query": urlencode({"before": before.number, "after": after.number}),
+        "n_items": len(differences),
+        "moves": count_moves(differences),
+        "page": page,
+        "differences": _show(audit, page),
+    }
+    return render(request, "reviews/release_diff.html", context)
+
+
+def _find_release(audit: Audit, number: str) -> Release:
+    releases = Release.objects.filter(audit=audit)
+    is_number = number.isascii() and number.isdecimal() and len(number) < 10
+    return get_object_or_404(releases, number=int(number) if is_number else 0)
+
+
+def _show(audit: Audit, page: Page[Difference]) -> list[ShownDifference]:
+    names = tell_apart(list(audit.dataset.classes.order_by("index")))
+    found = {each.position: each for each in page}
+    shown = []
+    for item in audit.dataset.items.filter(position__in=found).order_by("position"):
+        difference = found[item.position]
+        before, after = ([names[label] for label in labels] for labels in difference.labels())
+        shown.append(ShownDifference(item, before, after, *difference.actions))
+    return shown
