@@ -67,7 +67,8 @@ class ItemQuerySet(models.QuerySet["Item"]):
         return self.filter(quarantine_code="")
 
     def quarantined(self) -> ItemQuerySet:
-        return self.exclude(quarantine_code="")
+        # Not "unequal": only this finds a few among millions by the index.
+        return self.filter(quarantine_code__gt="")
 
     def in_range(self, start: int, stop: int) -> ItemQuerySet:
         """The items of a chunk, in order."""

@@ -264,6 +264,10 @@ class Migration(migrations.Migration):
             model_name='item',
             constraint=models.UniqueConstraint(fields=('dataset', 'key'), name='one_item_per_key'),
         ),
+        migrations.AddIndex(
+            model_name='item',
+            index=models.Index(fields=['dataset', 'quarantine_code'], name='items_by_quarantine'),
+        ),
         migrations.AddConstraint(
             model_name='flag',
             constraint=models.UniqueConstraint(fields=('audit', 'method', 'rank'), name='one_flag_per_rank_and_method'),

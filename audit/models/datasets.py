@@ -131,6 +131,7 @@ class Item(models.Model):
             models.UniqueConstraint(fields=["dataset", "position"], name="one_item_per_position"),
             models.UniqueConstraint(fields=["dataset", "key"], name="one_item_per_key"),
         ]
+        indexes = [models.Index(fields=["dataset", "quarantine_code"], name="items_by_quarantine")]
 
     def __str__(self) -> str:
         return self.key

@@ -131,6 +131,10 @@ def resume_scores(score_set: ScoreSet) -> bool:
         failures=0,
     )
     if resumed:
+        # Their wake-ups came to nothing while it was stopped. Left as they are, they would make
+        # workers look deaf.
+        waiting = score_set.chunks.filter(work=Claimable.Work.PENDING, announced_at__isnull=False)
+        waiting.update(announced_at=None)
         score_set.chunks.filter(work=Claimable.Work.FAILED).update(
             work=Claimable.Work.PENDING, attempts=0, announced_at=None, error=""
         )

@@ -194,7 +194,7 @@ def _queue_sizes(audit: Audit) -> list[tuple[str, int | None]]:
 
 
 def _left_out(audit: Audit) -> list[LeftOut]:
-    quarantined = audit.dataset.items.exclude(quarantine_code="").order_by("position")
+    quarantined = audit.dataset.items.quarantined().order_by("position")
     rows = quarantined.values_list("key", "quarantine_code", "quarantine_detail")
     everyone = (LeftOut(key, "", code, detail) for key, code, detail in rows[:REASONS_SHOWN])
     unscorable = (

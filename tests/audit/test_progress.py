@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from audit.models import Chunk, Claimable, ScoreSet
+from audit.services import workers
 from audit.services.progress import score_set_progress
-from audit.services.scores import request_scores
+from audit.services.scores import request_scores, resume_scores
 from tests.factories import make_dataset
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +77,19 @@ def test_chunks_to_be_tried_again_are_counted_until_they_are_done(score_set):
     assert (now.n_tried_again, now.last_error, now.error) == (2, "worker host:1 died", "")
     Chunk.objects.filter(pk=first.pk).update(work=Claimable.Work.DONE)
     assert score_set_progress(score_set, N_ITEMS).n_tried_again == 1
+
+
+def test_scores_that_were_cancelled_for_long_and_resumed_do_not_make_workers_look_deaf(score_set):
+    long_ago = timezone.now() - timedelta(hours=1)
+    score_set.chunks.update(announced_at=long_ago)
+    ScoreSet.objects.update(state=ScoreSet.State.CANCELLED)
+    assert resume_scores(score_set)
+    assert not workers.is_deaf([Chunk.objects.pending()], [1])
+
+
+def test_a_few_quarantined_items_among_millions_are_found_by_an_index(score_set):
+    score_set.dataset.items.filter(position=3).update(quarantine_code="truncated")
+    quarantined = score_set.dataset.items.quarantined().order_by("position")
+    assert [item.position for item in quarantined] == [3]
+    if connection.vendor == "sqlite":
+        assert "items_by_quarantine" in quarantined.explain()

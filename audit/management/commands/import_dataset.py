@@ -59,7 +59,7 @@ class Command(AuditCommand):
             )
         except DatasetRefusedError as refusal:
             raise CommandError(str(refusal)) from refusal
-        quarantined = dataset.items.exclude(quarantine_code="")
+        quarantined = dataset.items.quarantined()
         reasons = Counter(quarantined.values_list("quarantine_code", flat=True))
         noted = Counter(
             code
