@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
                 ('notices', models.JSONField(blank=True, default=list)),
                 ('quarantine_code', models.CharField(blank=True, max_length=32)),
                 ('quarantine_detail', models.TextField(blank=True)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='audit.dataset')),
+                ('dataset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='audit.dataset')),
             ],
             options={
                 'ordering': ['dataset', 'position'],
