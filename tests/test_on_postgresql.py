@@ -15,6 +15,8 @@ MODULES = [
     "tests/audit/test_audits.py",
     "tests/audit/test_chunks.py",
     "tests/audit/test_claims.py",
+    "tests/audit/test_dataset_import.py",
+    "tests/audit/test_question_chunks.py",
     "tests/audit/test_redaction.py",
     "tests/reviews/test_adjudication.py",
     "tests/reviews/test_chains.py",

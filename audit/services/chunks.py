@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from audit import score_store
@@ -59,12 +60,22 @@ def make_way_for_urgent(chunk_id: int) -> int:
 
     The wake-up of the chunk that steps back is used up, so it has to be announced anew.
     """
-    urgent = Chunk.objects.pending().filter(score_set__is_urgent=True).in_order()
-    first = urgent.values_list("pk", flat=True).first()
-    if first is None or urgent.filter(pk=chunk_id).exists():
+    urgent = _urgent_chunks()
+    first = urgent.in_order().values_list("pk", flat=True).first() if urgent is not None else None
+    if urgent is None or first is None or urgent.filter(pk=chunk_id).exists():
         return chunk_id
     Chunk.objects.pending().filter(pk=chunk_id).update(announced_at=None)
     return first
+
+
+def _urgent_chunks() -> QuerySet[Chunk] | None:
+    """Return the pending chunks of urgent score sets, None where there is no such set.
+
+    Asked before every chunk: a join would look at all that waits.
+    """
+    urgent = ScoreSet.objects.scoring().filter(is_urgent=True)
+    numbers = list(urgent.values_list("pk", flat=True))
+    return Chunk.objects.pending().filter(score_set__in=numbers) if numbers else None
 
 
 def find_pending(chunk_id: int) -> Chunk | None:
@@ -96,8 +107,8 @@ def others_like(chunk: Chunk) -> Iterator[Chunk]:
 
 
 def _somebody_hurries(score_set: ScoreSet) -> bool:
-    urgent = Chunk.objects.pending().filter(score_set__is_urgent=True)
-    return urgent.exclude(score_set=score_set).exists()
+    urgent = _urgent_chunks()
+    return urgent is not None and urgent.exclude(score_set=score_set).exists()
 
 
 def score_chunk(chunk_id: int) -> bool:
