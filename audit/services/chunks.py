@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from audit import score_store
 from audit.models import Chunk, ScoreSet, UnscorableItem
+from audit.querysets import ChunkQuerySet
 from audit.redaction import clean_error
 from audit.services import claims
 from audit.services.closing import finish_scores
@@ -68,7 +68,7 @@ def make_way_for_urgent(chunk_id: int) -> int:
     return first
 
 
-def _urgent_chunks() -> QuerySet[Chunk] | None:
+def _urgent_chunks() -> ChunkQuerySet | None:
     """Return the pending chunks of urgent score sets, None where there is no such set.
 
     Asked before every chunk: a join would look at all that waits.
