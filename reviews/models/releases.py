@@ -83,6 +83,16 @@ class Release(Claimable):
     @property
     def policy_name(self) -> str:
         """The policy as pages call it: a stored one with its version."""
-        return (
-            self.policy if self.policy in Policy.values else f"{self.policy} {self.policy_version}"
-        )
+        if self.policy in Policy.values:
+            return self.policy
+        return f"{self.policy}, version {self.policy_version}"
+
+    @property
+    def n_files(self) -> int:
+        """How many files it has, the manifest included."""
+        return len(self.manifest.get("files", {})) + 1
+
+    @property
+    def n_bytes(self) -> int:
+        """What its files weigh, but for the manifest."""
+        return sum(file["bytes"] for file in self.manifest.get("files", {}).values())

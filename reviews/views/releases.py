@@ -182,6 +182,7 @@ def _list_context(audit: Audit) -> dict[str, Any]:
     return {
         "audit": audit,
         "builds": builds,
+        "newest_ready": next((build.pk for build in builds if build.is_ready), None),
         "is_building": is_building,
         "trouble": engine_trouble() if is_building else None,
     }

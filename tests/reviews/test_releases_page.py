@@ -1,5 +1,7 @@
 """The release page: preview, ordering, polling, downloads, and who may do any of it."""
 
+import re
+
 import pytest
 
 from audit.models import Role
@@ -254,3 +256,17 @@ def test_a_build_under_way_says_how_far_it_is(audit, maintainer):
     text = maintainer.get(address(audit, "list/")).content.decode()
     assert "3 of 8 items written" in text
     assert 'max="8"' in text
+
+
+def test_the_files_of_the_newest_release_are_unfolded_and_older_ones_folded(audit, maintainer):
+    older, newer = order(audit), order(audit)
+    order_release(audit, "lenient")  # under way: it has no files yet
+    text = maintainer.get(address(audit, "list/")).content.decode()
+    tags = {
+        release.pk: re.search(rf'<details id="files-{release.pk}"[^>]*>', text)[0]
+        for release in (older, newer)
+    }
+    assert "open" in tags[newer.pk]
+    assert "open" not in tags[older.pk]
+    # What a person has unfolded stays so while the page polls.
+    assert all("hx-preserve" in tag for tag in tags.values())
