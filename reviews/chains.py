@@ -38,7 +38,7 @@ class Check:
 
 
 def hash_link(link: Link) -> str:
-    """Return the SHA-256 of all that a row says. What is empty isn't written.
+    """Return the SHA-256 of all that a row says. What is empty or false isn't written.
 
     So a column that is added later leaves the hashes of older rows as they are.
     """
@@ -47,7 +47,11 @@ def hash_link(link: Link) -> str:
         for field in link._meta.concrete_fields
         if field.attname not in NOT_HASHED
     }
-    content = {name: value for name, value in said.items() if value not in (None, "")}
+    content = {
+        name: value
+        for name, value in said.items()
+        if value is not None and value is not False and value != ""
+    }
     content["table"] = link._meta.db_table
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=_spell).encode()).hexdigest()
 

@@ -45,9 +45,11 @@ def describe_strata(strata: Iterable[Stratum]) -> list[dict[str, Any]]:
 
 def ledger_rows(sample: Sample) -> Iterator[tuple[Any, ...]]:
     """Yield one row of COLUMNS per drawn item, in serving order."""
-    drawn = sample.items.select_related("item", "stratum").order_by("order")
+    drawn = sample.items.drawn().select_related("item", "stratum").order_by("order")
     for row in drawn.iterator(chunk_size=2000):
         stratum = row.stratum
+        if stratum is None:  # never, as `drawn` says
+            continue
         yield (
             row.order,
             row.item.key,

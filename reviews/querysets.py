@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reviews.models import (
         Adjudication,
         Judgment,
+        KnownItem,
         Referral,
         Release,
         ReviewSlot,
@@ -43,6 +44,10 @@ class SampledItemQuerySet(models.QuerySet["SampledItem"]):
 
     def open_to(self, user: Person, at_least: Role | int = 1) -> SampledItemQuerySet:
         return self.filter(membership("sample__audit__dataset__project", user, at_least))
+
+    def drawn(self) -> SampledItemQuerySet:
+        """Items of the sample itself, not those whose answer is known."""
+        return self.filter(stratum__isnull=False)
 
     def unadjudicated(self) -> SampledItemQuerySet:
         """Items that nobody decided, or that somebody flagged since."""
@@ -98,21 +103,29 @@ class JudgmentQuerySet(models.QuerySet["Judgment"]):
         """The newest version of each verdict, without the withdrawn ones."""
         return self.filter(superseded_by=None).exclude(verdict="withdrawn")
 
-    def first_sight(self) -> JudgmentQuerySet:
+    def first_sight(self, purpose: str = "estimate") -> JudgmentQuerySet:
         """Each slot's newest verdict from before label and experts were revealed, if it stands.
 
         A change of mind after the reveal replaces it in releases, but not here.
         """
         untouched = Q(superseded_by=None) | Q(superseded_by__stage="after")
-        return (
-            self.for_estimates()
-            .filter(untouched, slot__annotator=F("annotator"))
-            .exclude(Q(stage="after") | Q(verdict="withdrawn"))
-        )
+        theirs = self.filter(untouched, slot__annotator=F("annotator"), slot__purpose=purpose)
+        return theirs.exclude(Q(stage="after") | Q(verdict="withdrawn"))
 
     def counted(self) -> JudgmentQuerySet:
         """The verdicts that curves rest on: at first sight, and not in the revealed arm."""
         return self.first_sight().exclude(mode="full", stage="revealed")
+
+    def on_gold(self) -> JudgmentQuerySet:
+        """The verdicts that say how well annotators judge: on gold, in the same sight."""
+        return self.first_sight("gold").exclude(mode="full", stage="revealed")
+
+
+class KnownItemQuerySet(models.QuerySet["KnownItem"]):
+    """Items whose answer is known."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> KnownItemQuerySet:
+        return self.filter(membership("audit__dataset__project", user, at_least))
 
 
 class AdjudicationQuerySet(models.QuerySet["Adjudication"]):

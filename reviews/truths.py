@@ -92,7 +92,9 @@ def _judged_votes(audit: Audit, policy: ReleasePolicy) -> Iterable[tuple[int, st
 
 def _adjudicated(audit: Audit, policy: ReleasePolicy) -> dict[int, bool | None]:
     """Return what adjudicators say of the items that they decided."""
-    rows = Adjudication.objects.standing().filter(sampled_item__sample__audit=audit)
+    rows = Adjudication.objects.standing().filter(
+        sampled_item__sample__audit=audit, sampled_item__stratum__isnull=False
+    )
     return {
         position: policy.is_error(verdict)
         for position, verdict in rows.values_list("sampled_item__item__position", "verdict")

@@ -375,4 +375,56 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(condition=models.Q(('supersedes', None)), fields=('sampled_item',), name='one_first_adjudication_per_item'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='adjudication_has_a_reason'), models.CheckConstraint(condition=models.Q(('corrected_label', None), models.Q(('verdict__in', ['label_correct', 'unsure']), _negated=True), _connector='OR'), name='only_an_adjudicated_error_has_a_corrected_label')],
             },
         ),
+        migrations.AlterField(
+            model_name='sampleditem',
+            name='stratum',
+            field=models.ForeignKey(blank=True, help_text='None beside the sample: of items whose answer is known.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='reviews.stratum'),
+        ),
+        migrations.CreateModel(
+            name='KnownItem',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('use', models.CharField(choices=[('gold', 'gold: among the others, unseen'), ('training', 'training: at the start, the answer is told')], max_length=8)),
+                ('verdict', models.CharField(max_length=24)),
+                ('corrected_label', models.PositiveIntegerField(blank=True, null=True)),
+                ('why', models.CharField(blank=True, help_text='Told after training verdicts.', max_length=2000)),
+                ('origin', models.CharField(choices=[('adjudicated', 'an adjudicator decided it'), ('votes', 'an outside source says it'), ('by_hand', 'an admin says it')], max_length=12)),
+                ('source', models.CharField(blank=True, max_length=50)),
+                ('is_active', models.BooleanField(default=True)),
+                ('marked_at', models.DateTimeField(auto_now_add=True)),
+                ('audit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='known_items', to='audit.audit')),
+                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='audit.item')),
+                ('marked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['audit', 'pk'],
+                'constraints': [models.UniqueConstraint(fields=('audit', 'item'), name='one_known_answer_per_item'), models.CheckConstraint(condition=models.Q(('verdict__in', ['', 'withdrawn', 'unsure']), _negated=True), name='a_known_answer_is_sure')],
+            },
+        ),
+        migrations.CreateModel(
+            name='QualityPlan',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('gold_share', models.FloatField(default=0.05, help_text='Of all that an annotator is shown; nobody can tell which.')),
+                ('n_training', models.PositiveSmallIntegerField(default=0, help_text='Items at the start whose answer is told after each verdict.')),
+                ('audit', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='quality_plan', to='audit.audit')),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('gold_share__gte', 0), ('gold_share__lte', 0.5)), name='at_most_half_is_gold'), models.CheckConstraint(condition=models.Q(('n_training__lte', 50)), name='training_is_short')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Training',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('n_items', models.PositiveSmallIntegerField()),
+                ('n_right', models.PositiveSmallIntegerField()),
+                ('finished_at', models.DateTimeField(auto_now_add=True)),
+                ('annotator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('sample', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='trainings', to='reviews.sample')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('sample', 'annotator'), name='one_training_per_person_and_sample')],
+            },
+        ),
     ]

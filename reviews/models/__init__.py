@@ -1,6 +1,7 @@
 """What the reviews app stores, one file per subject."""
 
 from reviews.models.adjudications import RULINGS, Adjudication
+from reviews.models.gold import MOST_TRAINING, KnownItem, QualityPlan, Training
 from reviews.models.judgments import (
     Judgment,
     Mode,
@@ -23,12 +24,15 @@ from reviews.models.votes import JUDGE_PREFIX, QuestionVerdict, Vote, VoteSource
 
 __all__ = [
     "JUDGE_PREFIX",
+    "MOST_TRAINING",
     "RULINGS",
     "Adjudication",
     "DeskPreference",
     "Judgment",
+    "KnownItem",
     "Mode",
     "Policy",
+    "QualityPlan",
     "QuestionVerdict",
     "Referral",
     "Release",
@@ -41,6 +45,7 @@ __all__ = [
     "Stage",
     "StoredPolicy",
     "Stratum",
+    "Training",
     "Verdict",
     "Vote",
     "VoteSource",

@@ -93,10 +93,17 @@ class Stratum(models.Model):
 
 
 class SampledItem(models.Model):
-    """One drawn item, in the random order in which it is served."""
+    """One item that people are shown: drawn, in the random order of serving, or known."""
 
     sample = models.ForeignKey(Sample, on_delete=models.PROTECT, related_name="items")
-    stratum = models.ForeignKey(Stratum, on_delete=models.PROTECT, related_name="items")
+    stratum = models.ForeignKey(
+        Stratum,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="items",
+        help_text="None beside the sample: of items whose answer is known.",
+    )
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="sampled")
     order = models.PositiveIntegerField()
     candidates = models.JSONField(
@@ -121,7 +128,7 @@ class SampledItem(models.Model):
     @property
     def votes_wanted(self) -> int:
         """How many votes the plan asks for."""
-        return self.stratum.votes_per_item
+        return self.stratum.votes_per_item if self.stratum else 0
 
 
 class SampledClass(models.Model):

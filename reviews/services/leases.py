@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from audit.models import Membership
 from reviews.models import ReviewSlot, Sample
+from reviews.services.gold import lease_training, slip_in_gold
 
 if TYPE_CHECKING:
     from reviews.querysets import ReviewSlotQuerySet
@@ -71,7 +72,8 @@ def claim_slots(
         # Enough was held and is gone: the page before this one handed it back meanwhile.
         if held or not enough:
             break
-    return held
+    training = [slot for slot in held if slot.purpose == ReviewSlot.Purpose.TRAINING]
+    return training or held
 
 
 def _top_up(sample: Sample, annotator: User, wanted: int, aside: set[int]) -> bool:
@@ -100,6 +102,8 @@ def _take(
         user=annotator, project__datasets__audits__sample=sample
     )
     list(members.values_list("pk", flat=True))
+    if lease_training(sample, annotator, wanted, lease_end()):
+        return True
     missing = wanted - sample.slots.held_by(annotator).exclude(pk__in=aside).count()
     if missing <= 0:
         return True
@@ -115,6 +119,7 @@ def _take(
     taken = sample.slots.filter(pk__in=chosen, state=STATE.OPEN).update(
         state=STATE.LEASED, annotator=annotator, leased_until=lease_end(), epoch=F("epoch") + 1
     )
+    slip_in_gold(sample, annotator, chosen)
     return taken == missing
 
 
@@ -146,5 +151,6 @@ def reopen_expired(sample: Sample | None = None) -> int:
 
 
 def open_slots(slots: ReviewSlotQuerySet) -> int:
-    """Take these slots out of their holders' hands."""
-    return slots.update(state=STATE.OPEN, annotator=None, leased_until=None, judgment=None)
+    """Take these slots out of their holders' hands; training stays with whom it is for."""
+    others = slots.exclude(purpose=ReviewSlot.Purpose.TRAINING)
+    return others.update(state=STATE.OPEN, annotator=None, leased_until=None, judgment=None)

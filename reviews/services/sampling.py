@@ -14,6 +14,7 @@ from reviews.materials import Material, prepare_material
 from reviews.models import ReviewSlot, Sample, SampledClass, SampledItem, Stratum
 from reviews.populations import Population, Strata, load_population, stratify
 from reviews.revisions import hash_items
+from reviews.services.known_items import place_known_items
 from scoring.allocation import allocate, interleave, neyman_weights
 from scoring.arrays import Ints
 
@@ -81,6 +82,7 @@ def freeze_sample(  # noqa: PLR0913 - what a sample is drawn with, each by its n
     try:
         with transaction.atomic():
             _write_ledger(sample, draw, prepare_material(audit, population, draw.positions))
+            place_known_items(audit)
     except IntegrityError as error:
         if Sample.objects.filter(audit=audit).exists():
             raise SamplingError(_already(audit)) from error
@@ -220,7 +222,7 @@ def _write_ledger(sample: Sample, draw: Draw, material: Material) -> None:
         [
             ReviewSlot(sample=sample, sampled_item=row, number=number, order=row.order)
             for row in drawn
-            for number in range(1, row.stratum.votes_per_item + 1)
+            for number in range(1, row.votes_wanted + 1)
         ],
         batch_size=BATCH,
     )

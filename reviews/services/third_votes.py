@@ -19,10 +19,12 @@ def ask_third_vote(head: Sample, slot_id: int) -> None:
     if not head.adds_third_vote or head.votes_per_item < TWO:
         return
     row = SampledItem.objects.select_related("stratum").get(slots=slot_id)
+    if row.votes_wanted != TWO:
+        return
     votes = ReviewSlot.objects.filter(sampled_item=row).for_estimates().order_by("number")
     said = list(votes.values_list("state", "judgment__verdict", "judgment__corrected_label"))
     are_in = len(said) == TWO and all(vote[0] == ReviewSlot.State.JUDGED for vote in said)
-    if row.votes_wanted != TWO or not are_in or agreed([vote[1:] for vote in said]):
+    if not are_in or agreed([vote[1:] for vote in said]) or row.adjudications.exists():
         return
     number = row.slots.order_by("-number").values_list("number", flat=True)[0] + 1
     ReviewSlot.objects.create(sample_id=head.pk, sampled_item=row, number=number, order=row.order)

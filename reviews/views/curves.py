@@ -147,7 +147,7 @@ def find_progress(audit: Audit) -> Progress | None:
     sample = Sample.objects.filter(audit=audit).first()
     if sample is None:
         return None
-    judged = sample.slots.filter(state=ReviewSlot.State.JUDGED).count()
+    judged = sample.slots.for_estimates().filter(state=ReviewSlot.State.JUDGED).count()
     return Progress(sample, judged, sample.n_votes)
 
 

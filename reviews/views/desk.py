@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from audit.models import Audit
 from reviews.desk_documents import write_past, write_preference, write_question
 from reviews.desk_forms import PreferenceForm, read_mode, read_slot_ids
+from reviews.models import ReviewSlot
 from reviews.services import desk as desk_service
 from reviews.services import leases
 from reviews.services.class_cards import list_class_cards
@@ -47,7 +48,7 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
         "urls": {action: reverse(f"reviews:{action}", args=[pk]) for action in ACTIONS},
         "thumb": reverse("audit:item_thumb", args=[0]),
         "preference": write_preference(annotator),
-        "total": sample.n_votes,
+        "total": sample.slots.count(),
         "uiVersion": settings.LABEL_AUDIT_VERSION,
     }
     return render(request, "reviews/desk.html", {"audit": audit, "config": config})
@@ -68,7 +69,11 @@ def lease(request: HttpRequest, pk: int) -> HttpResponse:
     slots = leases.claim_slots(sample, annotator, set_aside=later)
     questions = desk_service.describe_slots(sample, annotator, slots, mode)
     items = [
-        {**write_question(question), "ticket": leases.write_ticket(slot, annotator)}
+        {
+            **write_question(question),
+            "ticket": leases.write_ticket(slot, annotator),
+            "is_training": slot.purpose == ReviewSlot.Purpose.TRAINING,
+        }
         for question, slot in zip(questions, slots, strict=True)
     ]
     elsewhere = 0 if items else desk_service.count_held_by_others(sample, annotator)

@@ -86,7 +86,9 @@ def ledger_csv(request: HttpRequest, pk: int) -> HttpResponse:
 
 def ledger_context(audit: Audit, sample: Sample) -> dict[str, Any]:
     """Return what the page shows of a drawn sample."""
-    judged = Count("items__slots", filter=Q(items__slots__state=ReviewSlot.State.JUDGED))
+    estimates = ReviewSlot.Purpose.ESTIMATE
+    is_judged = Q(items__slots__state=ReviewSlot.State.JUDGED, items__slots__purpose=estimates)
+    judged = Count("items__slots", filter=is_judged)
     wanted = F("n_drawn") * F("votes_per_item")
     strata = list(sample.strata.annotate(n_judged=judged, n_wanted=wanted))
     return {

@@ -23,6 +23,7 @@ from reviews.services.class_cards import find_class_cards
 from reviews.services.desk import labels_of
 from reviews.services.referrals import refer_item
 from reviews.services.reveals import reveal_to
+from reviews.services.training import tell_known_answer
 from reviews.views.desk_access import find_own_judgment, find_sample, read_json
 
 
@@ -61,7 +62,10 @@ def judge(request: HttpRequest, pk: int) -> HttpResponse:
             recorded = judgments.record_judgment(annotator, slot.pk, epoch, key, form.answer)
     except (judgments.KeyReusedError, judgments.RefusedError) as error:
         return refuse(sample, error)
-    return JsonResponse({"key": key, "replayed": recorded.replayed})
+    answer = {"key": key, "replayed": recorded.replayed}
+    if slot.purpose == ReviewSlot.Purpose.TRAINING:
+        answer["feedback"] = tell_known_answer(slot, recorded.judgment)
+    return JsonResponse(answer)
 
 
 @require_POST

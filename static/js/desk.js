@@ -4,6 +4,7 @@
   const root = document.getElementById("desk");
   const store = `label-audit:${config.annotator}:${config.audit}`;
   const outbox = new Outbox(`${store}:outbox`);
+  const training = new Training();
   const history = new VerdictHistory();
   const leases = new Leases(config, store, outbox, (slot) => history.holds(slot));
   const drafts = new Drafts(store, SHAPE);
@@ -35,6 +36,7 @@
     view.progress(history.judged, config.total);
     if (!item) return view.mode(leases.isEmpty ? "done" : "loading");
     view.mode(history.open ? "look" : "judge");
+    training.show(item);
     showAnswer();
     pane.show(item);
     prefetch();
@@ -264,6 +266,7 @@
     if (!past) return;
     past.isWaiting = false;
     view.strip(history.all, history.looking);
+    if (answer.feedback) training.tell(past, answer.feedback);
     if (history.open === past && (past.wantsReveal || preference.stops_at_reveal)) reveal();
   });
   outbox.addEventListener("refused", ({ detail: { entry, answer } }) => {

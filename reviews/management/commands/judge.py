@@ -73,7 +73,7 @@ def choose_items(audit: Audit, options: dict[str, Any]) -> list[Item]:
         sample = Sample.objects.filter(audit=audit).first()
         if sample is None:
             raise JudgingRefusedError(f"{audit} has no sample; draw_sample makes one")
-        return list(items.filter(sampled__sample=sample))
+        return list(items.filter(sampled__sample=sample, sampled__stratum__isnull=False))
     population = load_population(audit)
     method = options["queue"]
     if options["all"]:
