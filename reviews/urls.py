@@ -6,10 +6,12 @@ from django.urls import path
 
 from reviews.views import (
     adjudication,
+    agreement,
     curves,
     desk,
     gold,
     home,
+    people,
     release_files,
     releases,
     sampling,
@@ -32,6 +34,10 @@ urlpatterns = [
         adjudication.adjudicate_item,
         name="adjudicate_item",
     ),
+    path("audits/<int:pk>/agreement/", agreement.agreement, name="agreement"),
+    path("audits/<int:pk>/agreement.csv", agreement.agreement_csv, name="agreement_csv"),
+    path("projects/<int:pk>/people/", people.people, name="people"),
+    path("projects/<int:pk>/people.csv", people.people_csv, name="people_csv"),
     path("audits/<int:pk>/gold/", gold.gold, name="gold"),
     path("known-items/<int:pk>/retire/", gold.retire_gold, name="retire_gold"),
     path("audits/<int:pk>/releases/", releases.releases, name="releases"),

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from audit.models import Role
+from audit.models import Audit, Role
 from tests.factories import make_member, make_project, make_ready_audit, make_sample
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +34,8 @@ def all_patterns(resolver: URLResolver | None = None, prefix: str = "") -> dict[
 
 def fill(route: str, audit_pk: int, item_pk: int) -> str:
     own = item_pk if route.startswith("/items/") else audit_pk
+    if route.startswith("/projects/"):
+        own = Audit.objects.get(pk=audit_pk).dataset.project_id
     return (
         route.replace("<int:pk>", str(own))
         .replace("<int:item_pk>", str(item_pk))

@@ -25,22 +25,28 @@ from reviews.models import (
 from reviews.truths import is_error_by
 
 STATE, PURPOSE = ReviewSlot.State, ReviewSlot.Purpose
+GOLD, TRAINING = KnownItem.Use.GOLD, KnownItem.Use.TRAINING
 DEFAULT_SHARE = 0.05
 chance = random.SystemRandom()
 
 
+def known_uses(sample: Sample) -> set[str]:
+    """Return what for items are marked whose answer is known."""
+    marked = KnownItem.objects.filter(audit=sample.audit_id, is_active=True)
+    return set(marked.order_by().values_list("use", flat=True).distinct())
+
+
 def slip_in_gold(sample: Sample, annotator: User, leased: Sequence[int]) -> None:
     """Add gold to the slots an annotator was just given, in the share that the plan asks for."""
-    waiting = unseen(sample, annotator, KnownItem.Use.GOLD)
-    if not leased or not waiting.exists():
-        return
     share = find_plan(sample).gold_share
     n_gold = sum(chance.random() < share / (1 - share) for _ in leased)
-    rows = list(waiting.values_list("pk", flat=True))
+    if not n_gold:
+        return
+    rows = list(unseen(sample, annotator, GOLD).values_list("pk", flat=True))
     lots = chance.sample(rows, min(n_gold, len(rows)))
     # Locked in one order: two people given the same item at one moment number their slots in turn.
     chosen = list(SampledItem.objects.select_for_update().filter(pk__in=lots).order_by("pk"))
-    untouched = ReviewSlot.objects.filter(pk__in=leased, judgments=None)
+    untouched = sample.slots.held_by(annotator).filter(pk__in=leased, judgments=None)
     slots = chance.sample(list(untouched), min(len(chosen), len(untouched)))
     places = list(sample.slots.held_by(annotator).values_list("order", flat=True))
     for row, slot in zip(chosen, slots, strict=False):
@@ -74,7 +80,7 @@ def lease_training(sample: Sample, annotator: User, wanted: int, leased_until: C
     if plan is None or Training.objects.filter(sample=sample, annotator=annotator).exists():
         return False
     mine = sample.slots.filter(annotator=annotator, purpose=PURPOSE.TRAINING)
-    rest = unseen(sample, annotator, KnownItem.Use.TRAINING).order_by("order")
+    rest = unseen(sample, annotator, TRAINING).order_by("order")
     n_missing = min(plan.n_training - mine.count(), wanted)
     chosen = list(rest.values_list("pk", flat=True)[: max(n_missing, 0)])
     for row in SampledItem.objects.select_for_update().filter(pk__in=chosen).order_by("pk"):

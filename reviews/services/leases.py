@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from audit.models import Membership
 from reviews.models import ReviewSlot, Sample
-from reviews.services.gold import lease_training, slip_in_gold
+from reviews.services.gold import GOLD, TRAINING, known_uses, lease_training, slip_in_gold
 
 if TYPE_CHECKING:
     from reviews.querysets import ReviewSlotQuerySet
@@ -102,7 +102,8 @@ def _take(
         user=annotator, project__datasets__audits__sample=sample
     )
     list(members.values_list("pk", flat=True))
-    if lease_training(sample, annotator, wanted, lease_end()):
+    known = known_uses(sample)
+    if TRAINING in known and lease_training(sample, annotator, wanted, lease_end()):
         return True
     missing = wanted - sample.slots.held_by(annotator).exclude(pk__in=aside).count()
     if missing <= 0:
@@ -119,7 +120,8 @@ def _take(
     taken = sample.slots.filter(pk__in=chosen, state=STATE.OPEN).update(
         state=STATE.LEASED, annotator=annotator, leased_until=lease_end(), epoch=F("epoch") + 1
     )
-    slip_in_gold(sample, annotator, chosen)
+    if GOLD in known:
+        slip_in_gold(sample, annotator, chosen)
     return taken == missing
 
 

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRefresh
 
-from audit.models import Audit, AuditExpert, Chunk, Claimable, Dataset, Membership, Role
+from audit.models import Audit, AuditExpert, Chunk, Claimable, Dataset, Membership, Project, Role
 from audit.services.progress import engine_trouble
 from reviews.disputes import count_disputes
 from reviews.models import ReviewSlot, Sample
@@ -56,6 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "open_queues": [queue for queue in queues if queue.n_waiting],
         "finished_queues": [queue for queue in queues if not queue.n_waiting],
         "runs_audits": bool(roles) and max(roles) >= Role.MAINTAINER,
+        "administered": Project.objects.open_to(user, at_least=Role.ADMIN).order_by("name"),
     }
     if context["runs_audits"]:
         context |= _audits_context(user)

@@ -34,9 +34,9 @@
     view.canJudge(false);
     view.strip(history.all, history.looking);
     view.progress(history.judged, config.total);
+    training.show(item);
     if (!item) return view.mode(leases.isEmpty ? "done" : "loading");
     view.mode(history.open ? "look" : "judge");
-    training.show(item);
     showAnswer();
     pane.show(item);
     prefetch();
