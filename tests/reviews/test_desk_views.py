@@ -311,7 +311,7 @@ def test_a_request_without_the_token_of_the_page_is_refused(action):
 def test_a_lease_costs_a_fixed_number_of_queries(django_assert_max_num_queries):
     audit = make_audit()
     client = log_in(annotator_of(audit))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         lease(client, audit)
 
 

@@ -367,7 +367,7 @@ def test_two_keys_may_change_places():
 def test_a_full_lease_costs_a_fixed_number_of_queries(django_assert_max_num_queries):
     audit = make_full_audit()
     client = log_in(annotator_of(audit))
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         lease(client, audit, "full")
 
 

@@ -192,7 +192,9 @@ def test_r01_sixteen_annotators_at_once_never_share_a_slot(votes_per_item):
         mine = []
         while slots := claim_slots(sample, person, 3):
             for slot in slots:
-                record_judgment(person, slot.pk, slot.epoch, uuid4(), Answer(Verdict.UNSURE))
+                # All say the same, so that no third vote is asked for.
+                answer = Answer(Verdict.LABEL_CORRECT)
+                record_judgment(person, slot.pk, slot.epoch, uuid4(), answer)
                 mine.append((slot.pk, slot.sampled_item_id, person.pk))
         return mine
 
