@@ -18,6 +18,11 @@ VERDICTS = [*Verdict.values, *QuestionVerdict.values]
 WORDS = {**dict(QuestionVerdict.choices), **dict(Verdict.choices)}
 """What each verdict is called."""
 
+VOTE_FIELDS = (
+    *("pk", "annotator_id", "verdict", "corrected_label", "decided_at"),
+    *("labels", "source", "has_derivation"),
+)
+
 
 class Action(StrEnum):
     """What happens to an item's label."""
@@ -39,6 +44,8 @@ class StandingVote:
     corrected_label: int | None
     decided_at: datetime
     labels: tuple[int, ...] = ()
+    source: str = ""
+    has_derivation: bool = False
 
     def names(self, given_label: int) -> frozenset[int]:
         """The classes that hold besides the given one: all that were ticked, or the corrected."""
@@ -100,22 +107,22 @@ def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]
         .exclude(Q(superseded_by__isnull=False) & Q(superseded_by__pk__lte=last_judgment))
         .exclude(verdict=Verdict.WITHDRAWN)
         .order_by("pk")
-        .values_list(
-            "slot__sampled_item__item__position",
-            "pk",
-            "annotator_id",
-            "verdict",
-            "corrected_label",
-            "decided_at",
-            "labels",
-        )
+        .values_list("slot__sampled_item__item__position", *VOTE_FIELDS)
     )
     votes: dict[int, list[StandingVote]] = {}
-    for position, judgment, annotator, verdict, corrected_label, decided_at, labels in (
+    for position, judgment, annotator, verdict, corrected, decided_at, labels, source, derived in (
         rows.iterator(chunk_size=5000)
     ):  # fmt: skip
-        ticked = tuple(labels or ())
-        vote = StandingVote(judgment, annotator, verdict, corrected_label, decided_at, ticked)
+        vote = StandingVote(
+            judgment,
+            annotator,
+            verdict,
+            corrected,
+            decided_at,
+            tuple(labels or ()),
+            source,
+            has_derivation=derived,
+        )
         votes.setdefault(position, []).append(vote)
     return votes
 

@@ -8,14 +8,18 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from reviews.desk_keys import ACTS, USUAL
+from audit.models import Dataset
+from reviews.desk_keys import acts_of
 from reviews.models import DeskPreference, Judgment
 from reviews.services.class_cards import ClassCard
 from reviews.services.desk import Past, Question
+from reviews.services.question_desk import MultipleChoice
 
 
-def write_question(question: Question) -> dict[str, Any]:
-    """Return a question with the addresses of its picture."""
+def write_question(question: Question | MultipleChoice) -> dict[str, Any]:
+    """Return an item to judge, a picture with its addresses."""
+    if isinstance(question, MultipleChoice):
+        return asdict(question)
     return {
         **asdict(question),
         "image": reverse("audit:item_image", args=[question.item]),
@@ -43,15 +47,20 @@ def write_judgment(
         "ticked": None if ticked is None else [asdict(card) for card in ticked],
         "severity": judgment.severity,
         "note": judgment.note,
+        "labels": judgment.labels,
+        "blind_labels": judgment.blind_labels,
+        "source": judgment.source,
+        "has_derivation": judgment.has_derivation,
     }
 
 
-def write_preference(user: User) -> dict[str, Any]:
-    """Return how the person likes the desk, with every act and its key."""
+def write_preference(user: User, dataset: Dataset) -> dict[str, Any]:
+    """Return how the person likes the desk, with every act of this kind of desk and its key."""
     preference = DeskPreference.objects.filter(user=user).first() or DeskPreference(user=user)
+    acts = acts_of(dataset)
     return {
         "mode": preference.mode,
         "stops_at_reveal": preference.stops_at_reveal,
-        "acts": [{**asdict(act), "usual": act.key} for act in ACTS],
-        "keys": USUAL | preference.keys,
+        "acts": [{**asdict(act), "usual": act.key} for act in acts],
+        "keys": {act.name: preference.keys.get(act.name, act.key) for act in acts},
     }

@@ -6,14 +6,17 @@ from typing import Any
 
 from django import forms
 
+from audit.models import Item
 from reviews.categories import ALONE, allowed_verdicts, corrected_label
 from reviews.desk_keys import KeysRefusedError, check_keys
-from reviews.models import Mode, Severity, Verdict
+from reviews.models import KEY_CHANGES, Mode, QuestionVerdict, Severity, Verdict
+from reviews.question_categories import allowed_question_verdicts, corrected_key
 from reviews.services.judgments import Answer
 from reviews.services.leases import MOST_SET_ASIDE
 
 A_DAY = 86_400_000
 MOST_LABELS = 30
+MOST_SOURCE = 500
 
 
 class LabelsField(forms.Field):
@@ -30,22 +33,27 @@ class LabelsField(forms.Field):
         return tuple(value)
 
 
-class AnswerForm(forms.Form):
-    """One verdict on one item whose given label is known."""
+class SaidForm(forms.Form):
+    """What is said of any item: under which key, at which desk, how fast."""
 
     key = forms.UUIDField()
     mode = forms.ChoiceField(choices=Mode.choices)
+    labels = LabelsField(required=False)
+    note = forms.CharField(required=False, max_length=2000)
+    milliseconds = forms.IntegerField(min_value=0, max_value=A_DAY)
+    ui_version = forms.CharField(required=False, max_length=20)
+
+
+class AnswerForm(SaidForm):
+    """One verdict on one picture whose given label is known."""
+
     verdict = forms.ChoiceField(
         choices=[choice for choice in Verdict.choices if choice[0] != Verdict.WITHDRAWN]
     )
     corrected_label = forms.IntegerField(required=False, min_value=0)
-    labels = LabelsField(required=False)
     severity = forms.TypedChoiceField(
         required=False, choices=Severity.choices, coerce=int, empty_value=None
     )
-    note = forms.CharField(required=False, max_length=2000)
-    milliseconds = forms.IntegerField(min_value=0, max_value=A_DAY)
-    ui_version = forms.CharField(required=False, max_length=20)
 
     def __init__(self, data: dict[str, Any], *, n_classes: int, given_label: int) -> None:
         super().__init__(data)
@@ -99,6 +107,73 @@ class AnswerForm(forms.Form):
             mode=Mode(values["mode"]),
             ui_version=values["ui_version"],
         )
+
+
+class QuestionForm(SaidForm):
+    """One verdict on one question whose key is known, from what the annotator answered."""
+
+    verdict = forms.ChoiceField(choices=QuestionVerdict.choices)
+    blind_labels = LabelsField(required=False)
+    source = forms.CharField(required=False, max_length=MOST_SOURCE)
+    has_derivation = forms.BooleanField(required=False)
+
+    def __init__(self, data: dict[str, Any], *, n_options: int, given_label: int) -> None:
+        super().__init__(data)
+        self.n_options = n_options
+        self.given_label = given_label
+
+    def clean_labels(self) -> tuple[int, ...] | None:
+        return self._check_options("labels")
+
+    def clean_blind_labels(self) -> tuple[int, ...] | None:
+        return self._check_options("blind_labels")
+
+    def _check_options(self, field: str) -> tuple[int, ...] | None:
+        labels: tuple[int, ...] | None = self.cleaned_data[field]
+        if labels and max(labels) >= self.n_options:
+            raise forms.ValidationError(f"the options are 0 to {self.n_options - 1}")
+        return labels
+
+    def clean(self) -> dict[str, Any]:
+        """Check that answers and class agree, and that a changed key is accounted for."""
+        values = super().clean() or {}
+        verdict, labels = values.get("verdict"), values.get("labels")
+        if self.errors or verdict is None:
+            return values
+        has_answered = values["mode"] == Mode.FULL or labels is not None
+        if has_answered and verdict not in allowed_question_verdicts(self.given_label, labels):
+            self.add_error("verdict", "this contradicts the answers")
+        if verdict not in KEY_CHANGES:
+            values["source"], values["has_derivation"] = "", False
+        elif not values["source"] and not values["has_derivation"]:
+            self.add_error("source", "a changed key needs a source, or a derivation")
+        return values
+
+    @property
+    def answer(self) -> Answer:
+        values = self.cleaned_data
+        verdict, labels = QuestionVerdict(values["verdict"]), values["labels"]
+        is_full = values["mode"] == Mode.FULL
+        return Answer(
+            verdict=verdict,
+            corrected_label=corrected_key(verdict, self.given_label, labels),
+            note=values["note"],
+            milliseconds=values["milliseconds"],
+            labels=labels,
+            mode=Mode(values["mode"]),
+            ui_version=values["ui_version"],
+            blind_labels=values["blind_labels"] if is_full else None,
+            source=values["source"],
+            has_derivation=values["has_derivation"],
+        )
+
+
+def read_answer(data: dict[str, Any], item: Item) -> AnswerForm | QuestionForm:
+    """Return the form for what was sent about an item."""
+    given_label, dataset = item.given_label, item.dataset
+    if dataset.has_questions:
+        return QuestionForm(data, n_options=len(item.choices), given_label=given_label)
+    return AnswerForm(data, n_classes=dataset.n_classes, given_label=given_label)
 
 
 class UndoForm(forms.Form):

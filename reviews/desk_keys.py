@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reviews.models import Verdict
+from audit.models import Dataset
+from reviews.models import QuestionVerdict, Verdict
 
 VERDICT_KEYS = {
     Verdict.LABEL_CORRECT: "q",
@@ -15,6 +16,15 @@ VERDICT_KEYS = {
     Verdict.SUB_CLASS: "b",
     Verdict.SUPER_CLASS: "p",
     Verdict.UNSURE: "u",
+}
+QUESTION_KEYS = {
+    QuestionVerdict.LABEL_CORRECT: "q",
+    QuestionVerdict.WRONG_GROUND_TRUTH: "w",
+    QuestionVerdict.MULTIPLE_CORRECT: "m",
+    QuestionVerdict.NO_CORRECT: "n",
+    QuestionVerdict.BAD_QUESTION_CLARITY: "t",
+    QuestionVerdict.BAD_OPTIONS_CLARITY: "o",
+    QuestionVerdict.UNSURE: "u",
 }
 NAMED_KEYS = frozenset(
     {
@@ -29,6 +39,7 @@ VERDICTS, CLASSES, AROUND, PICTURE, HELP = (
     "Picture",
     "Help",
 )
+ANSWERS, TEXT = "Answer", "Text"
 
 
 class KeysRefusedError(ValueError):
@@ -45,7 +56,18 @@ class Act:
     group: str
 
 
-ACTS = (
+AROUND_THE_DESK = (
+    Act("forward", "arrowright", "Later: no verdict now, it comes back", AROUND),
+    Act("back", "arrowleft", "Look again at the one before", AROUND),
+    Act("undo", "z", "Undo the last verdict, as often as you like", AROUND),
+    Act("refer", "f", "Flag for adjudication", AROUND),
+    Act("reveal", "r", "Reveal label and experts of the last item", AROUND),
+)
+HELPS = (
+    Act("guide", "g", "Open or close the guide", HELP),
+    Act("keys", "?", "Show and change the keys", HELP),
+)
+PICTURE_ACTS = (
     *(
         Act(f"verdict:{each.value}", key, each.label, VERDICTS)
         for each, key in VERDICT_KEYS.items()
@@ -56,24 +78,43 @@ ACTS = (
     Act("none", "0", "None of these", CLASSES),
     Act("search", "/", "Search every class", CLASSES),
     Act("exemplars", "x", "More examples of each class", CLASSES),
-    Act("forward", "arrowright", "Later: no verdict now, it comes back", AROUND),
-    Act("back", "arrowleft", "Look again at the one before", AROUND),
-    Act("undo", "z", "Undo the last verdict, as often as you like", AROUND),
-    Act("refer", "f", "Flag for adjudication", AROUND),
-    Act("reveal", "r", "Reveal label and experts of the last item", AROUND),
+    *AROUND_THE_DESK,
     Act("actual", "i", "Original size, or fit", PICTURE),
     Act("zoom:1", "+", "Closer", PICTURE),
     Act("zoom:-1", "-", "Further away", PICTURE),
-    Act("guide", "g", "Open or close the guide", HELP),
-    Act("keys", "?", "Show and change the keys", HELP),
+    *HELPS,
 )
-USUAL = {act.name: act.key for act in ACTS}
+QUESTION_ACTS = (
+    *(
+        Act(f"verdict:{each.value}", key, each.label, VERDICTS)
+        for each, key in QUESTION_KEYS.items()
+    ),
+    Act("submit", "enter", "Show the key, or submit and next", VERDICTS),
+    Act("derivation", "d", "You derived the answer yourself", VERDICTS),
+    Act("source", "s", "Name a source for another key", VERDICTS),
+    Act("note", "c", "Comment on the verdict", VERDICTS),
+    Act("none", "0", "None of the options holds", ANSWERS),
+    *AROUND_THE_DESK,
+    Act("scroll:1", "pagedown", "Read on", TEXT),
+    Act("scroll:-1", "pageup", "Read back", TEXT),
+    *HELPS,
+)
+DESKS = {"pictures": PICTURE_ACTS, "questions": QUESTION_ACTS}
+USUAL = {act.name: act.key for acts in DESKS.values() for act in acts}
 # Rows are called by these; they can't be given to anything else, nor taken away.
 ROW_KEYS = frozenset("123456789")
 
 
+def acts_of(dataset: Dataset) -> tuple[Act, ...]:
+    """Return what keys do at the desk for such items."""
+    return QUESTION_ACTS if dataset.has_questions else PICTURE_ACTS
+
+
 def check_keys(changes: Mapping[str, object]) -> dict[str, str]:
-    """Return the keys that differ from the usual ones, or say what is wrong with them."""
+    """Return the keys that differ from the usual ones, or say what is wrong with them.
+
+    One key means one thing at each kind of desk; acts that both know have one key for both.
+    """
     keys: dict[str, str] = {}
     for name, key in changes.items():
         if name not in USUAL:
@@ -81,11 +122,14 @@ def check_keys(changes: Mapping[str, object]) -> dict[str, str]:
         if not isinstance(key, str) or not is_usable(key):
             raise KeysRefusedError(f"{key!r:.40} is no key that can be used")
         keys[name] = key
-    taken: dict[str, str] = {}
-    for name, key in (USUAL | keys).items():
-        if key in taken:
-            raise KeysRefusedError(f"{key!r} would mean both {taken[key]} and {name}")
-        taken[key] = name
+    for desk, acts in DESKS.items():
+        taken: dict[str, str] = {}
+        for name in (act.name for act in acts):
+            key = keys.get(name, USUAL[name])
+            if key in taken:
+                where = f"at the desk for {desk}"
+                raise KeysRefusedError(f"{key!r} would mean both {taken[key]} and {name} {where}")
+            taken[key] = name
     return {name: key for name, key in keys.items() if key != USUAL[name]}
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from audit.models import Audit
 from reviews.decisions import Action, Snapshot
-from reviews.models import Adjudication, Judgment, Sample, Verdict
+from reviews.models import Adjudication, Judgment, QuestionVerdict, Sample, Verdict
 from reviews.models.judgments import TAXONOMY_VERSION
 from reviews.policies import ReleasePolicy
 
@@ -35,6 +35,7 @@ def describe_release(
 ) -> dict[str, Any]:
     """Return where the labels come from: data, experts, sample, policy. No time, no person."""
     dataset = audit.dataset
+    verdicts = QuestionVerdict if dataset.has_questions else Verdict
     return {
         "format": FORMAT,
         "code_version": settings.LABEL_AUDIT_VERSION,
@@ -71,7 +72,7 @@ def describe_release(
             "definition": policy.describe(),
             "errors": sorted(policy.errors),
         },
-        "taxonomy": {"version": TAXONOMY_VERSION, "verdicts": dict(Verdict.choices)},
+        "taxonomy": {"version": TAXONOMY_VERSION, "verdicts": dict(verdicts.choices)},
         "sample": _describe_sample(audit),
         "last_judgment": snapshot.judgment,
         "last_judgment_sha256": find_hash(Judgment, snapshot.judgment),

@@ -155,6 +155,7 @@ STATICFILES_FINDERS = [
 NPM_FILES = {
     "npm/echarts.js": "echarts/dist/echarts.min.js",
     "npm/htmx.js": "htmx.org/dist/htmx.min.js",
+    "npm/katex.js": "katex/dist/katex.min.js",
     "npm/panzoom.js": "@panzoom/panzoom/dist/panzoom.min.js",
 }
 NPM_ROOT = BASE_DIR / "node_modules"

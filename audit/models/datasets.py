@@ -62,6 +62,11 @@ class Dataset(models.Model):
         """Whether the items' images are here (scores alone can be audited without them)."""
         return self.kind == self.Kind.IMAGE and bool(self.root)
 
+    @property
+    def has_questions(self) -> bool:
+        """Whether the items are multiple-choice questions, whose texts are always here."""
+        return self.kind == self.Kind.MULTIPLE_CHOICE
+
 
 class DatasetClass(models.Model):
     """One class of a data set, by index; two classes may share a name."""

@@ -20,9 +20,12 @@ class Migration(migrations.Migration):
             name='Judgment',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('verdict', models.CharField(choices=[('label_correct', 'Label correct'), ('wrong_label', 'Wrong label'), ('multi_object', 'Multi-object'), ('similar_class', 'Similar class'), ('sub_class', 'Sub-class'), ('super_class', 'Super-class'), ('unsure', 'Unsure'), ('withdrawn', 'Withdrawn')], max_length=16)),
+                ('verdict', models.CharField(choices=[('label_correct', 'Label correct'), ('wrong_ground_truth', 'Wrong key'), ('multiple_correct', 'Several correct answers'), ('no_correct', 'No correct answer'), ('bad_question_clarity', 'Unclear question'), ('bad_options_clarity', 'Unclear options'), ('unsure', 'Unsure'), ('wrong_label', 'Wrong label'), ('multi_object', 'Multi-object'), ('similar_class', 'Similar class'), ('sub_class', 'Sub-class'), ('super_class', 'Super-class'), ('withdrawn', 'Withdrawn')], help_text="Of a picture's label, or a question's key.", max_length=24)),
                 ('corrected_label', models.PositiveIntegerField(blank=True, null=True)),
                 ('labels', models.JSONField(blank=True, help_text='The classes that hold, the main one first; null where none were asked for.', null=True)),
+                ('blind_labels', models.JSONField(blank=True, help_text="A question's answers before its key was shown; null where it was in sight.", null=True)),
+                ('source', models.CharField(blank=True, help_text="What shows that a question's key is not right.", max_length=500)),
+                ('has_derivation', models.BooleanField(default=False, help_text='The annotator has derived the answer, in place of a source.')),
                 ('severity', models.PositiveSmallIntegerField(blank=True, choices=[(1, 'near miss'), (2, 'clear'), (3, 'gross')], null=True)),
                 ('note', models.CharField(blank=True, max_length=2000)),
                 ('mode', models.CharField(choices=[('full', 'classes ticked'), ('quick', 'label and proposals shown, one key')], max_length=5)),
@@ -256,7 +259,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='judgment',
-            constraint=models.CheckConstraint(condition=models.Q(('verdict__in', ['label_correct', 'wrong_label', 'multi_object', 'similar_class', 'sub_class', 'super_class', 'unsure', 'withdrawn'])), name='known_verdict'),
+            constraint=models.CheckConstraint(condition=models.Q(('verdict__in', ['bad_options_clarity', 'bad_question_clarity', 'label_correct', 'multi_object', 'multiple_correct', 'no_correct', 'similar_class', 'sub_class', 'super_class', 'unsure', 'withdrawn', 'wrong_ground_truth', 'wrong_label'])), name='known_verdict'),
+        ),
+        migrations.AddConstraint(
+            model_name='judgment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('verdict__in', ['multiple_correct', 'no_correct', 'wrong_ground_truth']), _negated=True), ('has_derivation', True), models.Q(('source', ''), _negated=True), _connector='OR'), name='a_changed_key_has_a_source'),
         ),
         migrations.AddConstraint(
             model_name='judgment',

@@ -20,12 +20,21 @@ from reviews.models.samples import (
     SampledItem,
     Stratum,
 )
-from reviews.models.votes import JUDGE_PREFIX, QuestionVerdict, Vote, VoteSource
+from reviews.models.votes import (
+    JUDGE_PREFIX,
+    KEY_CHANGES,
+    UNCLEAR,
+    QuestionVerdict,
+    Vote,
+    VoteSource,
+)
 
 __all__ = [
     "JUDGE_PREFIX",
+    "KEY_CHANGES",
     "MOST_TRAINING",
     "RULINGS",
+    "UNCLEAR",
     "Adjudication",
     "DeskPreference",
     "Judgment",

@@ -7,13 +7,14 @@ from django.db import models
 
 from reviews.models.chains import Link
 from reviews.models.samples import ReviewSlot, SampledItem
+from reviews.models.votes import KEY_CHANGES, QuestionVerdict
 from reviews.querysets import JudgmentQuerySet, ReferralQuerySet
 
 TAXONOMY_VERSION = 1  # raised whenever the meaning of a verdict changes; old rows keep theirs
 
 
 class Verdict(models.TextChoices):
-    """What a person can say about a label (Section 3.5, Appendix C)."""
+    """What a person can say about a picture's label (Section 3.5, Appendix C)."""
 
     LABEL_CORRECT = "label_correct", "Label correct"
     WRONG_LABEL = "wrong_label", "Wrong label"
@@ -55,12 +56,27 @@ class Judgment(Link):
     annotator = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="judgments"
     )
-    verdict = models.CharField(max_length=16, choices=Verdict.choices)
+    verdict = models.CharField(
+        max_length=24,
+        choices=dict([*QuestionVerdict.choices, *Verdict.choices]),
+        help_text="Of a picture's label, or a question's key.",
+    )
     corrected_label = models.PositiveIntegerField(null=True, blank=True)
     labels = models.JSONField(
         null=True,
         blank=True,
         help_text="The classes that hold, the main one first; null where none were asked for.",
+    )
+    blind_labels = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="A question's answers before its key was shown; null where it was in sight.",
+    )
+    source = models.CharField(
+        max_length=500, blank=True, help_text="What shows that a question's key is not right."
+    )
+    has_derivation = models.BooleanField(
+        default=False, help_text="The annotator has derived the answer, in place of a source."
     )
     severity = models.PositiveSmallIntegerField(null=True, blank=True, choices=Severity.choices)
     note = models.CharField(max_length=2000, blank=True)
@@ -82,7 +98,14 @@ class Judgment(Link):
         ordering = ["pk"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(verdict__in=Verdict.values), name="known_verdict"
+                condition=models.Q(verdict__in=sorted({*Verdict.values, *QuestionVerdict.values})),
+                name="known_verdict",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(verdict__in=sorted(KEY_CHANGES))
+                | models.Q(has_derivation=True)
+                | ~models.Q(source=""),
+                name="a_changed_key_has_a_source",
             ),
             models.CheckConstraint(
                 condition=models.Q(corrected_label=None)

@@ -22,6 +22,19 @@ class QuestionVerdict(models.TextChoices):
     UNSURE = "unsure", "Unsure"
 
 
+KEY_CHANGES = frozenset(
+    {
+        QuestionVerdict.WRONG_GROUND_TRUTH,
+        QuestionVerdict.MULTIPLE_CORRECT,
+        QuestionVerdict.NO_CORRECT,
+    }
+)
+"""Verdicts by which the published key is not the one right answer: they need a source."""
+
+UNCLEAR = frozenset({QuestionVerdict.BAD_QUESTION_CLARITY, QuestionVerdict.BAD_OPTIONS_CLARITY})
+"""Verdicts by which there is no telling whether the key is right."""
+
+
 class VoteSource(models.Model):
     """A named outside source of votes on one data set.
 

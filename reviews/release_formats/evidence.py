@@ -65,6 +65,8 @@ class EvidenceLines(Writer):
             "verdict": vote.verdict,
             "corrected_label": vote.corrected_label,
             "labels": list(vote.labels),
+            "source": vote.source,
+            "derivation_given": vote.has_derivation,
             "decided_at": vote.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
         }
 

@@ -12,6 +12,7 @@ LABEL_COLUMNS = (
 )
 VOTE_COLUMNS = (
     *("key", "judgment", "annotator", "verdict", "corrected_label", "labels", "decided_at"),
+    *("source", "derivation_given"),
 )
 UNDECIDED_COLUMNS = ("key", "given_label", "reason", "judgments")
 PATCH_COLUMNS = ("key", "given_label", "cleaned_label", "also_labels", "action", "judgments")
@@ -61,6 +62,8 @@ class VoteTable(Writer):
                     "" if vote.corrected_label is None else vote.corrected_label,
                     join(vote.labels),
                     vote.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                    vote.source,
+                    "yes" if vote.has_derivation else "",
                 )
             )
         if ruling := row.ruling:
@@ -73,6 +76,8 @@ class VoteTable(Writer):
                     "" if ruling.corrected_label is None else ruling.corrected_label,
                     "",
                     ruling.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                    "",
+                    "",
                 )
             )
 

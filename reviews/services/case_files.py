@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 
 from audit.models import Audit
 from reviews.models import (
-    RULINGS,
     Adjudication,
     Judgment,
     Mode,
+    QuestionVerdict,
     Referral,
     SampledItem,
     Stage,
@@ -26,7 +26,7 @@ from reviews.services.desk import labels_of
 from reviews.services.reveals import Told, describe_told
 
 A_SECOND = 1000
-NAMES = dict(Verdict.choices) | dict(RULINGS)
+NAMES = dict(QuestionVerdict.choices) | dict(Verdict.choices)
 SIGHT: dict[tuple[str, str], str] = {
     (Mode.FULL, Stage.BLIND): "blind",
     (Mode.FULL, Stage.REVEALED): "label and experts shown first",

@@ -16,9 +16,11 @@ from django.contrib.auth.models import User
 
 from audit.evidence import load_evidence
 from audit.models import Item
-from reviews.models import Judgment, Mode, Referral, Reveal, ReviewSlot, Sample, Verdict
+from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Sample, Verdict
 from reviews.randomisation import sees_label_first, shuffle_classes
 from reviews.services.class_cards import ClassCard, find_class_cards
+from reviews.services.question_desk import MultipleChoice, describe_questions
+from reviews.services.referrals import find_referred
 from reviews.services.reveals import Told, describe_told
 
 HISTORY = 60
@@ -59,7 +61,7 @@ class QuickQuestion(Question):
 class Past:
     """A verdict of the annotator's own that stands."""
 
-    question: Question
+    question: Question | MultipleChoice
     judgment: Judgment
     corrected: ClassCard | None
     ticked: tuple[ClassCard, ...] | None
@@ -92,19 +94,18 @@ class _Desk:
 
 def describe_slots(
     sample: Sample, annotator: User, slots: Sequence[ReviewSlot], mode: Mode
-) -> list[Question]:
+) -> Sequence[Question | MultipleChoice]:
     """Return what the desk shows for each slot."""
+    if sample.audit.dataset.has_questions:
+        return describe_questions(sample, annotator, slots, mode)
     rows = _read_rows(sample, slots)
     wanted = {label for row in rows for label in row.classes}
     known = {each.index: each for each in sample.classes.filter(index__in=wanted)}
     exemplars = {index: each.exemplars for index, each in known.items()}
-    referrals = Referral.objects.standing().filter(
-        annotator=annotator, sampled_item__in=[slot.sampled_item_id for slot in slots]
-    )
     desk = _Desk(
         sample,
         annotator,
-        referred=set(referrals.values_list("sampled_item", flat=True)),
+        referred=find_referred(annotator, slots),
         near={index: each.near for index, each in known.items()},
         cards=find_class_cards(sample.audit.dataset, wanted, exemplars),
     )

@@ -16,7 +16,16 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 
-from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Sample, Stage, Verdict
+from reviews.models import (
+    Judgment,
+    Mode,
+    QuestionVerdict,
+    Reveal,
+    ReviewSlot,
+    Sample,
+    Stage,
+    Verdict,
+)
 from reviews.randomisation import sees_label_first
 from reviews.services.chains import append_link, lock_chain
 from reviews.services.leases import lease_end
@@ -41,7 +50,7 @@ class KeyReusedError(ValueError):
 class Answer:
     """What an annotator says about one item, and at which desk."""
 
-    verdict: Verdict
+    verdict: Verdict | QuestionVerdict
     corrected_label: int | None = None
     note: str = ""
     milliseconds: int = 0
@@ -49,6 +58,9 @@ class Answer:
     severity: int | None = None
     mode: Mode = Mode.QUICK
     ui_version: str = ""
+    blind_labels: tuple[int, ...] | None = None
+    source: str = ""
+    has_derivation: bool = False
 
 
 @dataclass(frozen=True, slots=True)

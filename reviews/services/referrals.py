@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib.auth.models import User
 
-from reviews.models import Referral, SampledItem
+from reviews.models import Referral, ReviewSlot, SampledItem
+
+
+def find_referred(annotator: User, slots: Sequence[ReviewSlot]) -> set[int]:
+    """Return which of the slots' sampled items the annotator has flagged."""
+    referrals = Referral.objects.standing().filter(
+        annotator=annotator, sampled_item__in=[slot.sampled_item_id for slot in slots]
+    )
+    return set(referrals.values_list("sampled_item", flat=True))
 
 
 def refer_item(annotator: User, row: SampledItem, *, is_open: bool, note: str = "") -> Referral:

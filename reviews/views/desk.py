@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from audit.models import Audit
 from reviews.desk_documents import write_past, write_preference, write_question
 from reviews.desk_forms import PreferenceForm, read_mode, read_slot_ids
+from reviews.desk_keys import KeysRefusedError
 from reviews.models import ReviewSlot
 from reviews.services import desk as desk_service
 from reviews.services import leases
@@ -37,7 +38,7 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
     audits = Audit.objects.open_to(request.user).select_related("dataset__project", "sample")
     audit = get_object_or_404(audits, pk=pk)
     sample = getattr(audit, "sample", None)
-    if sample is None or not audit.dataset.has_pictures:
+    if sample is None or not (audit.dataset.has_pictures or audit.dataset.has_questions):
         return render(request, "reviews/desk_empty.html", {"audit": audit, "sample": sample})
     annotator = cast("User", request.user)
     config = {
@@ -47,11 +48,12 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
         "login": f"{reverse(settings.LOGIN_URL)}?next={request.path}",
         "urls": {action: reverse(f"reviews:{action}", args=[pk]) for action in ACTIONS},
         "thumb": reverse("audit:item_thumb", args=[0]),
-        "preference": write_preference(annotator),
+        "preference": write_preference(annotator, audit.dataset),
         "total": sample.slots.count(),
         "uiVersion": settings.LABEL_AUDIT_VERSION,
     }
-    return render(request, "reviews/desk.html", {"audit": audit, "config": config})
+    page = "question_desk.html" if audit.dataset.has_questions else "desk.html"
+    return render(request, f"reviews/{page}", {"audit": audit, "config": config})
 
 
 @require_POST
@@ -123,10 +125,14 @@ def guide(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def preferences(request: HttpRequest, pk: int) -> HttpResponse:
     """Store how the person likes the desk: mode, reveal, keys."""
-    _, annotator = find_sample(request, pk)
+    sample, annotator = find_sample(request, pk)
     form = PreferenceForm(read_json(request))
     if not form.is_valid():
         reasons = [str(reason) for field in form.errors.values() for reason in field]
         return JsonResponse({"error": "; ".join(reasons)}, status=422)
-    save_preference(annotator, **form.changes)
-    return JsonResponse(write_preference(annotator))
+    dataset = sample.audit.dataset
+    try:
+        save_preference(annotator, dataset, **form.changes)
+    except KeysRefusedError as error:
+        return JsonResponse({"error": str(error)}, status=422)
+    return JsonResponse(write_preference(annotator, dataset))

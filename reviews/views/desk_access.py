@@ -27,7 +27,9 @@ def find_own_judgment(sample: Sample, annotator: User, key: object) -> Judgment:
     except ValueError as error:
         raise Http404("nothing was sent with this key") from error
     own = Judgment.objects.filter(annotator=annotator, slot__sample=sample)
-    return get_object_or_404(own.select_related("slot__sampled_item__item"), idempotency_key=sent)
+    return get_object_or_404(
+        own.select_related("slot__sampled_item__item__dataset"), idempotency_key=sent
+    )
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:

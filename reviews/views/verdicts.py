@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from reviews.desk_documents import write_judgment
-from reviews.desk_forms import AnswerForm, ReferralForm, UndoForm
+from reviews.desk_forms import ReferralForm, UndoForm, read_answer
 from reviews.models import ReviewSlot, Sample
 from reviews.services import judgments, leases
 from reviews.services.class_cards import find_class_cards
@@ -45,13 +45,9 @@ def judge(request: HttpRequest, pk: int) -> HttpResponse:
             return JsonResponse({"error": str(error)}, status=403)
         except ValueError as error:
             return JsonResponse({"error": str(error)}, status=422)
-        slots = sample.slots.select_related("sampled_item__item")
+        slots = sample.slots.select_related("sampled_item__item__dataset")
         earlier, slot = None, get_object_or_404(slots, pk=slot_id)
-    form = AnswerForm(
-        data,
-        n_classes=sample.audit.dataset.n_classes,
-        given_label=slot.sampled_item.item.given_label,
-    )
+    form = read_answer(data, slot.sampled_item.item)
     if not form.is_valid():
         return JsonResponse({"error": "not a verdict", "fields": form.errors}, status=422)
     key = form.cleaned_data["key"]

@@ -88,7 +88,7 @@
     const verdict = item && answers.standing(item);
     if (!item || (item.mode !== "full" && !verdict) || !answers.isReady(item, verdict)) return;
     if (history.open && !answers.differs(item, history.open)) return forward();
-    judge(verdict);
+    judge(answers.standing(item)); // getting ready may have brought it about
   }
 
   function judge(verdict) {

@@ -90,6 +90,7 @@ class KeysDialog {
     head.textContent = group;
     section.append(head);
     if (group === "Classes") section.append(this.#fixed("1 – 9", "Tick or choose that row"), this.#fixed("⇧ 1 – 9", "Make that row the main class"));
+    if (group === "Answer") section.append(this.#fixed("1 – 9", "Tick that option"), this.#fixed("⇧ A – J", "Tick that option"));
     for (const act of this.#keymap.acts.filter((one) => one.group === group)) {
       const button = document.createElement("button");
       const isWaiting = act.name === this.#waiting;

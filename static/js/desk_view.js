@@ -128,6 +128,13 @@ class DeskView {
   }
 }
 
+// New rows in place of the old ones; who has tabbed to a class stays on it.
+function replaceRows(list, rows) {
+  const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
+  list.replaceChildren(...rows);
+  if (focused !== null) list.querySelector(`input[value="${focused}"]`)?.focus();
+}
+
 // An ARIA state, or none at all.
 function setState(element, name, value) {
   if (value === null) element.removeAttribute(name);
@@ -136,4 +143,10 @@ function setState(element, name, value) {
 
 function writeShare(share) {
   return share === null ? "–" : share.toFixed(3).replace(/^0/, "");
+}
+
+function writeFlags(told) {
+  const flags = told.flags.map((flag) => `${flag.method} (${flag.rank})`).join(", ");
+  const bin = told.bin ? `Confidence bin ${told.bin} of ${told.n_bins}, 1 being the most confident. ` : "";
+  return `${bin}${flags ? `Flagged by ${flags}.` : "No method flags it."}`;
 }

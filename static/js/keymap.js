@@ -9,9 +9,14 @@ class Keymap {
     this.keys = keys;
   }
 
+  // Rows called by capital letters too, as a question's options are.
+  letters = "";
+
   // The act of a pressed key: its name, for "verdict:unsure" with the value "unsure".
   find(event) {
     const key = readKey(event);
+    const row = event.shiftKey && key.length === 1 ? this.letters.indexOf(key) : -1;
+    if (row >= 0) return { action: "toggle", value: row + 1 };
     const alias = key === "=" ? "+" : key; // plus needs Shift on many keyboards
     const name = Object.keys(this.keys).find((one) => this.keys[one] === key)
       ?? Object.keys(this.keys).find((one) => this.keys[one] === alias);

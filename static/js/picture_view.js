@@ -90,17 +90,8 @@ class PictureView extends DeskView {
       return row;
     });
     this.part("told-experts").replaceChildren(...rows);
-    const flags = told.flags.map((flag) => `${flag.method} (${flag.rank})`).join(", ");
-    const bin = told.bin ? `Confidence bin ${told.bin} of ${told.n_bins}, 1 being the most confident. ` : "";
-    this.part("told-flags").textContent = `${bin}${flags ? `Flagged by ${flags}.` : "No method flags it."}`;
+    this.part("told-flags").textContent = writeFlags(told);
   }
-}
-
-// New rows in place of the old ones; who has tabbed to a class stays on it.
-function replaceRows(list, rows) {
-  const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
-  list.replaceChildren(...rows);
-  if (focused !== null) list.querySelector(`input[value="${focused}"]`)?.focus();
 }
 
 function describeConfirming(item) {

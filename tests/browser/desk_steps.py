@@ -107,4 +107,4 @@ def check(page: Page) -> None:
         for rule in found
         if rule["impact"] in {"serious", "critical"}
     ]
-    assert serious == []
+    assert serious == [], serious
