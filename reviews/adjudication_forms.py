@@ -10,10 +10,11 @@ from django import forms
 
 from audit.models import Item
 from reviews.categories import ALONE
-from reviews.models import RULINGS, Verdict
+from reviews.models import QUESTION_RULINGS, RULINGS, UNCLEAR, QuestionVerdict
 from reviews.services.adjudication import Ruling, Seen
 from reviews.services.class_cards import ClassCard
 
+WITHOUT_CLASS = ALONE | UNCLEAR | {QuestionVerdict.NO_CORRECT}
 NUMBERED = re.compile(r"\((\d{1,9})\)\s*$")
 
 
@@ -35,12 +36,14 @@ class RulingForm(forms.Form):
     def __init__(self, data: Any = None, *, item: Item, **options: Any) -> None:
         super().__init__(data, **options)
         self.item = item
+        if item.dataset.has_questions:
+            self.fields["verdict"].choices = QUESTION_RULINGS  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Find the class: chosen from the list, or typed as name, number or WordNet id."""
         values = super().clean() or {}
         verdict, typed = values.get("verdict"), values.get("other_class")
-        if verdict is None or verdict in ALONE:
+        if verdict is None or verdict in WITHOUT_CLASS:
             values["corrected"] = None
             return values
         if typed:
@@ -69,7 +72,7 @@ class RulingForm(forms.Form):
     def ruling(self) -> Ruling:
         values = self.cleaned_data
         return Ruling(
-            verdict=Verdict(values["verdict"]),
+            verdict=values["verdict"],
             reason=values["reason"],
             corrected_label=values["corrected"],
             ui_version=values["ui_version"],

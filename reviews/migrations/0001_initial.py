@@ -369,7 +369,7 @@ class Migration(migrations.Migration):
                 ('hash', models.CharField(help_text='Of all that the row says, the previous hash included.', max_length=64, unique=True)),
                 ('ui_version', models.CharField(blank=True, help_text='Of the page on which it was decided.', max_length=20)),
                 ('decided_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('verdict', models.CharField(choices=[('label_correct', 'Label correct'), ('wrong_label', 'Wrong label'), ('multi_object', 'Multi-object'), ('similar_class', 'Similar class'), ('sub_class', 'Sub-class'), ('super_class', 'Super-class'), ('unsure', 'Unsure')], max_length=24)),
+                ('verdict', models.CharField(choices=[('label_correct', 'Label correct'), ('wrong_ground_truth', 'Wrong key'), ('multiple_correct', 'Several correct answers'), ('no_correct', 'No correct answer'), ('bad_question_clarity', 'Unclear question'), ('bad_options_clarity', 'Unclear options'), ('unsure', 'Unsure'), ('wrong_label', 'Wrong label'), ('multi_object', 'Multi-object'), ('similar_class', 'Similar class'), ('sub_class', 'Sub-class'), ('super_class', 'Super-class')], max_length=24)),
                 ('corrected_label', models.PositiveIntegerField(blank=True, null=True)),
                 ('reason', models.CharField(max_length=4000)),
                 ('last_judgment', models.PositiveBigIntegerField(default=0, help_text='The newest verdict on the item that the adjudicator had seen.')),

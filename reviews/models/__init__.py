@@ -1,6 +1,6 @@
 """What the reviews app stores, one file per subject."""
 
-from reviews.models.adjudications import RULINGS, Adjudication
+from reviews.models.adjudications import QUESTION_RULINGS, RULINGS, Adjudication
 from reviews.models.gold import MOST_TRAINING, KnownItem, QualityPlan, Training
 from reviews.models.judgments import (
     Judgment,
@@ -33,6 +33,7 @@ __all__ = [
     "JUDGE_PREFIX",
     "KEY_CHANGES",
     "MOST_TRAINING",
+    "QUESTION_RULINGS",
     "RULINGS",
     "UNCLEAR",
     "Adjudication",

@@ -8,8 +8,10 @@ from django.db import models
 from reviews.models.chains import Link
 from reviews.models.judgments import Verdict
 from reviews.models.samples import SampledItem
+from reviews.models.votes import QuestionVerdict
 from reviews.querysets import AdjudicationQuerySet
 
+QUESTION_RULINGS = list(QuestionVerdict.choices)
 RULINGS = [choice for choice in Verdict.choices if choice[0] != Verdict.WITHDRAWN]
 
 
@@ -22,7 +24,7 @@ class Adjudication(Link):
     adjudicator = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="adjudications"
     )
-    verdict = models.CharField(max_length=24, choices=RULINGS)
+    verdict = models.CharField(max_length=24, choices=dict([*QUESTION_RULINGS, *RULINGS]))
     corrected_label = models.PositiveIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=4000)
     last_judgment = models.PositiveBigIntegerField(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from reviews.models import Adjudication, Judgment, Sample, SampledItem, Verdict
+from reviews.models import Adjudication, Judgment, Sample, SampledItem
 from reviews.services.chains import append_link, lock_chain
 from reviews.services.third_votes import drop_third_vote
 
@@ -28,7 +28,7 @@ class Seen:
 class Ruling:
     """What an adjudicator decides about one item, and why."""
 
-    verdict: Verdict
+    verdict: str
     reason: str
     corrected_label: int | None = None
     ui_version: str = ""
@@ -76,7 +76,5 @@ def adjudicate(adjudicator: User, row: SampledItem, ruling: Ruling, seen: Seen) 
 
 
 def _is_same(standing: Adjudication, adjudicator: User, ruling: Ruling) -> bool:
-    said = Ruling(
-        Verdict(standing.verdict), standing.reason, standing.corrected_label, standing.ui_version
-    )
+    said = Ruling(standing.verdict, standing.reason, standing.corrected_label, standing.ui_version)
     return standing.adjudicator_id == adjudicator.pk and said == ruling

@@ -43,6 +43,7 @@ class CaseVersion:
     ticked: tuple[ClassCard, ...]
     severity: str
     note: str
+    basis: str
     seconds: float
     is_under_a_second: bool
     sight: str
@@ -83,7 +84,8 @@ def open_case(audit: Audit, row: SampledItem) -> CaseFile:
         each.corrected_label for each in decisions if each.corrected_label is not None
     }
     seen_by_experts = [word.top1.index for word in told.experts if word.top1]
-    wanted = dict.fromkeys([*named, *seen_by_experts, *row.candidates])
+    options = range(len(row.item.choices))
+    wanted = dict.fromkeys([*named, *seen_by_experts, *row.candidates, *options])
     cards = find_class_cards(audit.dataset, {row.item.given_label, *wanted})
     return CaseFile(
         row=row,
@@ -120,6 +122,7 @@ def _describe(judgment: Judgment, cards: Mapping[int, ClassCard]) -> CaseVersion
         ticked=tuple(cards[label] for label in labels),
         severity=judgment.get_severity_display() if judgment.severity else "",
         note=judgment.note,
+        basis=judgment.source or ("derivation given" if judgment.has_derivation else ""),
         seconds=judgment.milliseconds / A_SECOND,
         is_under_a_second=judgment.milliseconds < A_SECOND
         and judgment.verdict != Verdict.WITHDRAWN,

@@ -12,6 +12,12 @@ from audit.models import Audit, DatasetClass, Item
 from audit.services.item_evidence import expert_words
 from reviews.models import Judgment, Reveal
 from reviews.services.class_cards import ClassCard, find_class_cards
+from reviews.services.question_words import (
+    JudgeAnswer,
+    OptionWord,
+    describe_options,
+    find_judge_answers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +41,18 @@ class ToldFlag:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Everything that is revealed of one item. `bin` counts from the most confident, 1."""
+    """Everything that is revealed of one item. `bin` counts from the most confident, 1.
+
+    Of a question also what experts give each option, and what judge models answer.
+    """
 
     given: ClassCard
     experts: tuple[ToldWord, ...]
     flags: tuple[ToldFlag, ...]
     bin: int | None
     n_bins: int
+    options: tuple[OptionWord, ...] = ()
+    judges: tuple[JudgeAnswer, ...] = ()
 
 
 def reveal_to(annotator: User, judgment: Judgment) -> Told:
@@ -80,4 +91,6 @@ def describe_told(audit: Audit, item: Item) -> Told:
         ),
         bin=binned.bin_rank if binned else None,
         n_bins=audit.n_bins,
+        options=describe_options(audit, item) if audit.dataset.has_questions else (),
+        judges=find_judge_answers(item) if audit.dataset.has_questions else (),
     )

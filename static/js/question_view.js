@@ -66,17 +66,43 @@ class QuestionView extends DeskView {
     if (!told) return;
     this.part("told-first").hidden = Boolean(past);
     this.part("told-stop").hidden = !past;
-    const rows = told.experts.map((word) => {
-      const row = this.copy("told-template");
-      row.querySelector("[data-expert]").textContent = word.expert;
-      row.querySelector("[data-answer]").textContent = word.top1 ? nameOption(word.top1.index) : "no score";
-      row.querySelector("[data-confidence]").textContent = writeShare(word.confidence);
-      row.querySelector("[data-raw]").textContent = writeShare(word.raw_confidence);
-      row.querySelector("[data-on-label]").textContent = writeShare(word.on_label);
-      return row;
+    const heads = told.experts.map((word) => {
+      const head = this.copy("told-head-template");
+      head.querySelector("[data-expert]").textContent = word.expert;
+      return head;
     });
-    this.part("told-experts").replaceChildren(...rows);
+    this.part("told-experts").replaceChildren(this.part("told-corner"), ...heads);
+    this.part("told-options").replaceChildren(...item.choices.map((_, index) => this.#toldOption(item, told, index)));
     this.part("told-flags").textContent = writeFlags(told);
+    this.part("told-judges").replaceChildren(...told.judges.map((judge) => this.#toldJudge(judge)));
+  }
+
+  // One option's row: what each expert gives it, calibrated, and before that.
+  #toldOption(item, told, index) {
+    const row = this.copy("told-template");
+    row.classList.toggle("is-key", index === item.key_label);
+    row.querySelector("[data-letter]").textContent = nameOption(index);
+    row.querySelector("[data-key-mark]").hidden = index !== item.key_label;
+    const cells = told.experts.map((word, place) => {
+      const { raw, calibrated } = told.options[place];
+      const cell = this.copy("told-cell-template");
+      const isTop = word.top1?.index === index;
+      cell.classList.toggle("is-top", isTop);
+      const [first, before] = calibrated.length ? [calibrated[index], raw[index]] : isTop ? [word.confidence, word.raw_confidence] : [null, null];
+      cell.querySelector("[data-calibrated]").textContent = writeShare(first);
+      cell.querySelector("[data-raw]").textContent = before === null ? "" : `raw ${writeShare(before)}`;
+      return cell;
+    });
+    row.append(...cells);
+    return row;
+  }
+
+  #toldJudge(judge) {
+    const line = this.copy("told-judge-template");
+    line.querySelector("[data-judge]").textContent = `${judge.judge} (${judge.model})`;
+    line.querySelector("[data-answer]").textContent = judge.labels ? `answers ${nameOptions(judge.labels)}` : `says: ${judge.verdict}`;
+    line.querySelector("[data-reply]").textContent = judge.reply;
+    return line;
   }
 
   thumb(row, past) {

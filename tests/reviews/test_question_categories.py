@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from reviews.decisions import Action, StandingVote, decide
 from reviews.models import KEY_CHANGES, UNCLEAR, QuestionVerdict
+from reviews.policies import BUILT_IN
 from reviews.question_categories import (
     allowed_question_verdicts,
     corrected_key,
@@ -93,7 +94,7 @@ WRONG, SEVERAL, NONE = "wrong_ground_truth", "multiple_correct", "no_correct"
     ],
 )
 def test_votes_on_a_question_become_one_decision(said, policy, action, cleaned, also):
-    decision = decide(GIVEN, votes(*said), policy)
+    decision = decide(GIVEN, votes(*said), BUILT_IN[policy])
     assert (decision.action, decision.cleaned_label, decision.also_labels) == (
         action,
         cleaned,

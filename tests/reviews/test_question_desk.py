@@ -6,17 +6,20 @@ import csv
 import json
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from audit.models import Audit
+from audit.evidence import load_evidence
+from audit.models import Audit, Role
+from audit.score_store import write_manifest, write_shard
 from reviews.decisions import Snapshot
-from reviews.models import DeskPreference, Judgment, Sample
+from reviews.models import Adjudication, DeskPreference, Judgment, Sample, Vote, VoteSource
 from reviews.release_files import export_release
 from reviews.release_manifest import verify_release
 from reviews.reports import curves
-from tests.factories import make_questions, make_ready_audit, make_sample
+from tests.factories import make_member, make_questions, make_ready_audit, make_sample
 from tests.reviews.test_desk_views import annotator_of, lease, log_in, post
 
 pytestmark = pytest.mark.django_db
@@ -236,3 +239,70 @@ def test_a_question_whose_sample_is_not_drawn_yet_says_so():
     page = log_in(annotator_of(audit)).get(reverse("reviews:desk", args=[audit.pk]))
     assert "Nothing to review yet" in page.content.decode()
     assert not Sample.objects.exists()
+
+
+def add_scores(audit: Audit) -> None:
+    """Give the experts' options logits: 3 on the top-1, and 0, 1, 2 on the others."""
+    evidence = load_evidence(audit.pk)
+    for expert in audit.experts.all():
+        logits = np.tile(np.array([0.0, 1.0, 2.0, 2.5], dtype=np.float32), (8, 1))
+        logits[np.arange(8), evidence.top1[expert.order]] = 3.0
+        shard = write_shard(expert.score_set_id, 0, [logits], logits.shape)
+        write_manifest(expert.score_set_id, [shard], {})
+
+
+def test_the_reveal_tells_every_option_of_every_expert_and_what_a_judge_answered():
+    audit, client, items = start()
+    add_scores(audit)
+    source = VoteSource.objects.create(dataset=audit.dataset, name="judge-gpt", kind="judge")
+    item = audit.dataset.items.first()
+    Vote.objects.create(source=source, item=item, annotator="gpt-4o", labels=[1], reply="B <b>")
+    other = VoteSource.objects.create(dataset=audit.dataset, name="redux")
+    Vote.objects.create(source=other, item=item, annotator="a person", labels=[2])
+    body = said_of(items[0], "wrong_ground_truth", [1])
+    post(client, "judge", audit, body)
+    told = post(client, "reveal", audit, {"key": body["key"]}).json()["told"]
+    for word, option in zip(told["experts"], told["options"], strict=True):
+        odds = np.exp([0.0, 3.0, 2.0, 2.5])
+        assert option["raw"] == pytest.approx(odds / odds.sum())
+        assert sum(option["calibrated"]) == pytest.approx(1)
+        assert max(option["calibrated"]) == pytest.approx(word["confidence"], abs=1e-6)
+        assert np.argmax(option["calibrated"]) == word["top1"]["index"] == 1
+    assert told["judges"] == [
+        {"judge": "judge-gpt", "model": "gpt-4o", "labels": [1], "verdict": "", "reply": "B <b>"}
+    ]
+
+
+def test_scores_that_were_moved_away_leave_the_rest_of_the_reveal():
+    audit, client, items = start()
+    body = said_of(items[0], "unsure", None)
+    post(client, "judge", audit, body)
+    told = post(client, "reveal", audit, {"key": body["key"]}).json()["told"]
+    assert [option["raw"] for option in told["options"]] == [[], []]
+    assert told["experts"][0]["confidence"] == pytest.approx(0.99)
+
+
+def test_questions_are_adjudicated_by_their_own_classes():
+    audit, client, items = start()
+    post(client, "judge", audit, said_of(items[0], "multiple_correct", [0, 1], source="a book"))
+    address = reverse("reviews:adjudicate_item", args=[audit.pk, items[0]["item"]])
+    maintainer = log_in(make_member(audit.dataset.project, Role.MAINTAINER))
+    page = maintainer.get(address).content.decode()
+    assert "Several correct answers" in page
+    assert "a book" in page
+    assert "Multi-object" not in page
+    seen = maintainer.get(address).context["case"].seen
+    answer = maintainer.post(
+        address,
+        {
+            "verdict": "wrong_ground_truth",
+            "corrected": 3,
+            "reason": "checked",
+            "seen_adjudication": seen.adjudication,
+            "seen_judgment": seen.judgment,
+        },
+    )
+    assert answer.status_code == 302
+    ruling = Adjudication.objects.get()
+    assert (ruling.verdict, ruling.corrected_label) == ("wrong_ground_truth", 3)
+    assert curves(audit, "judgments", "strict")["errors"] == 1
