@@ -16,6 +16,7 @@ from reviews.materials import prepare_material
 from reviews.models import (
     Adjudication,
     KnownItem,
+    QuestionVerdict,
     Sample,
     SampledItem,
     Verdict,
@@ -90,20 +91,24 @@ def mark_from_votes(
 def _read_answers(source: VoteSource) -> Iterable[Known]:
     """Yield the items on which all votes of a source say the same, and are sure."""
     answers: dict[int, Known | None] = {}
+    is_question = source.dataset.has_questions
+    wrong = QuestionVerdict.WRONG_GROUND_TRUTH if is_question else Verdict.WRONG_LABEL
     rows = Vote.objects.filter(source=source).order_by("item", "pk")
     for item, given, labels, verdict in rows.values_list(
         "item", "item__given_label", "labels", "verdict"
     ).iterator(chunk_size=5000):
-        known = _read_vote(item, given, labels, verdict)
+        known = _read_vote(item, given, labels, verdict or _call(given, labels, wrong))
         answers[item] = known if answers.get(item, known) == known else None
     return [each for each in answers.values() if each and each.verdict != Verdict.UNSURE]
 
 
+def _call(given: int, labels: Sequence[int] | None, wrong: str) -> str:
+    """Return the verdict of a vote that names labels alone."""
+    return Verdict.LABEL_CORRECT if given in (labels or ()) else wrong
+
+
 def _read_vote(item: int, given: int, labels: Sequence[int] | None, verdict: str) -> Known:
     others = [label for label in labels or () if label != given]
-    if not verdict:
-        is_correct = given in (labels or ())
-        verdict = Verdict.LABEL_CORRECT if is_correct else Verdict.WRONG_LABEL
     is_error = verdict != Verdict.LABEL_CORRECT
     return Known(item, verdict, others[0] if is_error and others else None)
 

@@ -15,10 +15,19 @@ from audit.evidence import load_evidence
 from audit.models import Audit, Role
 from audit.score_store import write_manifest, write_shard
 from reviews.decisions import Snapshot
-from reviews.models import Adjudication, DeskPreference, Judgment, Sample, Vote, VoteSource
+from reviews.models import (
+    Adjudication,
+    DeskPreference,
+    Judgment,
+    KnownItem,
+    Sample,
+    Vote,
+    VoteSource,
+)
 from reviews.release_files import export_release
 from reviews.release_manifest import verify_release
 from reviews.reports import curves
+from reviews.services.known_items import mark_from_votes
 from tests.factories import make_member, make_questions, make_ready_audit, make_sample
 from tests.reviews.test_desk_views import annotator_of, lease, log_in, post
 
@@ -306,3 +315,20 @@ def test_questions_are_adjudicated_by_their_own_classes():
     ruling = Adjudication.objects.get()
     assert (ruling.verdict, ruling.corrected_label) == ("wrong_ground_truth", 3)
     assert curves(audit, "judgments", "strict")["errors"] == 1
+
+
+def test_training_questions_from_outside_answers_are_told_in_the_words_of_questions():
+    audit = make_ready_audit(make_questions(n_items=12))
+    make_sample(audit, 4)
+    dataset = audit.dataset
+    source = VoteSource.objects.create(dataset=dataset, name="answers")
+    Vote.objects.bulk_create(
+        Vote(source=source, item=item, annotator="teacher", labels=[(item.given_label + 1) % 4])
+        for item in dataset.items.all()
+    )
+    admin = make_member(dataset.project, Role.ADMIN)
+    marked = mark_from_votes(audit, source, KnownItem.Use.TRAINING, 4, admin)
+    assert len(marked) == 2  # half of them errors: there is nothing else here
+    for known in marked:
+        assert known.verdict == "wrong_ground_truth"
+        assert known.corrected_label == (known.item.given_label + 1) % 4
