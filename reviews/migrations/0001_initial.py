@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('open', 'Open'), ('leased', 'Leased'), ('judged', 'Judged')], default='open', max_length=6)),
                 ('leased_until', models.DateTimeField(blank=True, null=True)),
                 ('epoch', models.PositiveIntegerField(default=0)),
-                ('annotator', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('annotator', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('judgment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reviews.judgment')),
             ],
             options={
@@ -86,7 +86,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='reviewslot',
             name='sample',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='slots', to='reviews.sample'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='slots', to='reviews.sample'),
         ),
         migrations.CreateModel(
             name='SampledClass',
@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='reviewslot',
             name='sampled_item',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='slots', to='reviews.sampleditem'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='slots', to='reviews.sampleditem'),
         ),
         migrations.CreateModel(
             name='Reveal',
@@ -292,6 +292,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='reviewslot',
             index=models.Index(fields=['sample', 'state', 'order', 'id'], name='slots_to_claim'),
+        ),
+        migrations.AddIndex(
+            model_name='reviewslot',
+            index=models.Index(fields=['annotator', 'sample', 'state', 'order', 'id'], name='slots_in_hand'),
+        ),
+        migrations.AddIndex(
+            model_name='reviewslot',
+            index=models.Index(fields=['state', 'leased_until'], name='leases_by_end'),
         ),
         migrations.AddConstraint(
             model_name='reviewslot',

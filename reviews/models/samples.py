@@ -172,14 +172,24 @@ class ReviewSlot(models.Model):
         GOLD = "gold", "the answer is known: it says something about the annotator"
         TRAINING = "training", "the answer is known, and told after the verdict"
 
-    sample = models.ForeignKey(Sample, on_delete=models.PROTECT, related_name="slots")
-    sampled_item = models.ForeignKey(SampledItem, on_delete=models.PROTECT, related_name="slots")
+    # Three foreign keys have no index of their own: longer ones below begin with them.
+    sample = models.ForeignKey(
+        Sample, on_delete=models.PROTECT, related_name="slots", db_index=False
+    )
+    sampled_item = models.ForeignKey(
+        SampledItem, on_delete=models.PROTECT, related_name="slots", db_index=False
+    )
     number = models.PositiveSmallIntegerField()
     purpose = models.CharField(max_length=8, choices=Purpose.choices, default=Purpose.ESTIMATE)
     order = models.PositiveIntegerField()
     state = models.CharField(max_length=6, choices=State.choices, default=State.OPEN)
     annotator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
     )
     leased_until = models.DateTimeField(null=True, blank=True)
     epoch = models.PositiveIntegerField(default=0)
@@ -203,7 +213,13 @@ class ReviewSlot(models.Model):
                 name="slot_state_matches_its_holder",
             ),
         ]
-        indexes = [models.Index(fields=["sample", "state", "order", "id"], name="slots_to_claim")]
+        indexes = [
+            models.Index(fields=["sample", "state", "order", "id"], name="slots_to_claim"),
+            models.Index(
+                fields=["annotator", "sample", "state", "order", "id"], name="slots_in_hand"
+            ),
+            models.Index(fields=["state", "leased_until"], name="leases_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sampled_item} ({self.state})"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.contrib.auth.models import User
 
-from audit.evidence import load_evidence
+from audit.evidence import load_top1
 from audit.models import Item
 from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Sample, Verdict
 from reviews.randomisation import sees_label_first, shuffle_classes
@@ -115,7 +115,7 @@ def describe_slots(
 
 def _read_rows(sample: Sample, slots: Sequence[ReviewSlot]) -> list[_Row]:
     positions = [slot.sampled_item.item.position for slot in slots]
-    top1s = np.asarray(load_evidence(sample.audit_id).top1[:, positions]).T.tolist()
+    top1s = np.asarray(load_top1(sample.audit_id)[:, positions]).T.tolist()
     rows = []
     for slot, top1 in zip(slots, top1s, strict=True):
         row = slot.sampled_item

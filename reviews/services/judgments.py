@@ -138,8 +138,9 @@ def _record(submission: _Submission, slot_id: int, epoch: int) -> Recorded:
     )
     if locked != 1:
         return _explain_refusal(submission, slot_id)
+    # Whoever withdraws a verdict raises the epoch: the first one holds none.
     own = Judgment.objects.filter(slot=slot_id, annotator=annotator)
-    withdrawn = own.filter(superseded_by=None).last()
+    withdrawn = own.filter(superseded_by=None).last() if epoch > 1 else None
     head = lock_chain(Sample.objects.filter(slots=slot_id))
     judgment = submission.insert(head, slot_id, supersedes=withdrawn)
     ReviewSlot.objects.filter(pk=slot_id).update(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import signing
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import DateTimeField, Exists, Expression, ExpressionWrapper, F, OuterRef
 from django.db.models.functions import Now
 
@@ -78,7 +78,6 @@ def claim_slots(
 
 def _top_up(sample: Sample, annotator: User, wanted: int, aside: set[int]) -> bool:
     """Hold up to `wanted` slots besides those set aside; return whether so many could be had."""
-    renew_leases(sample, annotator)
     # First pass over what others are claiming at this moment; if that leaves too few, wait for
     # them; if it still does, look for leases that ran out.
     enough = _take(sample, annotator, wanted, aside, pass_over_locked=True)
@@ -92,20 +91,21 @@ def _top_up(sample: Sample, annotator: User, wanted: int, aside: set[int]) -> bo
 def _take(
     sample: Sample, annotator: User, wanted: int, aside: set[int], *, pass_over_locked: bool
 ) -> bool:
-    """Lease open slots, one per item, until `wanted` are held; return whether that many are.
+    """Renew what is held and lease open slots, one per item, until `wanted` are held.
 
-    A slot looks open to every reader until its lease is committed, so finding one is not
-    enough: PostgreSQL locks the rows, and on every database the update asks for `open` again.
+    Return whether that many are. A slot looks open to every reader until its lease is committed,
+    so finding one is not enough: PostgreSQL locks the rows, and on every database the update asks
+    for `open` again.
     """
-    # One person's claims from two windows take turns; otherwise both could pick the same item.
-    members = Membership.objects.select_for_update(of=("self",)).filter(
-        user=annotator, project__datasets__audits__sample=sample
-    )
-    list(members.values_list("pk", flat=True))
+    _take_turns(sample, annotator)
+    held = sample.slots.held_by(annotator).order_by()
+    n_held = held.update(leased_until=lease_end())
     known = known_uses(sample)
     if TRAINING in known and lease_training(sample, annotator, wanted, lease_end()):
         return True
-    missing = wanted - sample.slots.held_by(annotator).exclude(pk__in=aside).count()
+    if aside:
+        n_held -= held.filter(pk__in=aside).count()
+    missing = wanted - n_held
     if missing <= 0:
         return True
     candidates = (
@@ -123,6 +123,18 @@ def _take(
     if GOLD in known:
         slip_in_gold(sample, annotator, chosen)
     return taken == missing
+
+
+def _take_turns(sample: Sample, annotator: User) -> None:
+    """Let one person's claims from two windows wait for each other.
+
+    Otherwise both could pick the same item. SQLite has one writer at a time anyway.
+    """
+    if connection.features.has_select_for_update:
+        members = Membership.objects.select_for_update(of=("self",)).filter(
+            user=annotator, project__datasets__audits__sample=sample
+        )
+        list(members.values_list("pk", flat=True))
 
 
 def renew_leases(sample: Sample, annotator: User) -> list[int]:

@@ -29,6 +29,7 @@ ACTIONS = [
     *("lease", "judge", "undo", "reveal", "refer", "heartbeat", "hand_back", "class_search"),
     *("guide", "preferences"),
 ]
+MOST_KNOWN = leases.BATCH + leases.MOST_SET_ASIDE
 
 
 @require_safe
@@ -61,7 +62,8 @@ def desk(request: HttpRequest, pk: int) -> HttpResponse:
 def lease(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with the items the annotator holds, topped up to ten besides those put off.
 
-    With `recall` also the annotator's own newest verdicts. The page asks for them once it runs:
+    Items that the page `has` already are not told again, only that they are still held. With
+    `recall` also the annotator's own newest verdicts. The page asks for them once it runs:
     written into the page itself they would lack what the page before it sent meanwhile.
     """
     sample, annotator = find_sample(request, pk)
@@ -69,17 +71,20 @@ def lease(request: HttpRequest, pk: int) -> HttpResponse:
     mode = read_mode(data)
     later = read_slot_ids(data, "later", leases.MOST_SET_ASIDE)
     slots = leases.claim_slots(sample, annotator, set_aside=later)
-    questions = desk_service.describe_slots(sample, annotator, slots, mode)
+    has = set(read_slot_ids(data, "has", MOST_KNOWN))
+    unknown = [slot for slot in slots if slot.pk not in has]
+    tickets = {slot.pk: leases.write_ticket(slot, annotator) for slot in slots}
+    questions = desk_service.describe_slots(sample, annotator, unknown, mode)
     items = [
         {
             **write_question(question),
-            "ticket": leases.write_ticket(slot, annotator),
+            "ticket": tickets[slot.pk],
             "is_training": slot.purpose == ReviewSlot.Purpose.TRAINING,
         }
-        for question, slot in zip(questions, slots, strict=True)
+        for question, slot in zip(questions, unknown, strict=True)
     ]
-    elsewhere = 0 if items else desk_service.count_held_by_others(sample, annotator)
-    answer = {"items": items, "elsewhere": elsewhere}
+    elsewhere = 0 if slots else desk_service.count_held_by_others(sample, annotator)
+    answer = {"items": items, "tickets": tickets, "elsewhere": elsewhere}
     if data.get("recall"):
         past = desk_service.recall_verdicts(sample, annotator, mode)
         answer["history"] = [write_past(each) for each in past]

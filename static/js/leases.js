@@ -46,7 +46,7 @@ class Leases extends EventTarget {
 
   // Ask for items as the other desk shows them; false without a network.
   async switchTo(mode) {
-    const answer = await this.#ask(mode, true);
+    const answer = await this.#ask(mode, true, []);
     if (answer.state !== "answered" || !answer.ok) return false;
     this.mode = mode;
     const shown = new Map(answer.data.items.map((item) => [item.slot, item]));
@@ -60,7 +60,8 @@ class Leases extends EventTarget {
   async refill() {
     if (this.#isAsking || this.queue.length > Leases.AHEAD) return;
     this.#isAsking = true;
-    const answer = await this.#ask(this.mode, !this.#isRecalled);
+    const has = [...this.queue, ...this.later].map((item) => item.slot);
+    const answer = await this.#ask(this.mode, !this.#isRecalled, has);
     this.#isAsking = false;
     if (answer.state !== "answered" || !answer.ok) {
       this.#tell("trouble", answer.state);
@@ -70,8 +71,9 @@ class Leases extends EventTarget {
     this.#take(answer.data);
   }
 
-  #ask(mode, recall) {
-    return sendJson(this.#config.urls.lease, { mode, later: this.later.map((item) => item.slot), recall });
+  #ask(mode, recall, has) {
+    const later = this.later.map((item) => item.slot);
+    return sendJson(this.#config.urls.lease, { mode, later, recall, has });
   }
 
   #take(answer) {
@@ -81,13 +83,14 @@ class Leases extends EventTarget {
       this.#tell("recalled", answer);
     }
     const held = new Set([...this.queue, ...this.later].map((item) => item.slot));
+    for (const [slot, ticket] of Object.entries(answer.tickets)) this.#tickets.set(Number(slot), ticket);
     for (const item of answer.items) {
-      this.#tickets.set(item.slot, item.ticket);
       if (!held.has(item.slot) && !this.#isKnown(item.slot)) this.queue.push(item);
     }
     if (!this.queue.length) [this.queue, this.later] = [this.later, []];
     // Items we have judged come back while their verdicts are on the way: ask again after them.
-    const isEarly = !this.queue.length && (answer.items.length > 0 || this.#outbox.entries.length > 0);
+    const isHeld = Object.keys(answer.tickets).length > 0;
+    const isEarly = !this.queue.length && (isHeld || this.#outbox.entries.length > 0);
     this.isEmpty = !this.queue.length && !isEarly;
     this.elsewhere = answer.elsewhere;
     if (isEarly) setTimeout(() => this.refill(), 500);

@@ -250,7 +250,24 @@ def test_an_empty_lease_says_how_many_items_others_hold():
     audit = make_audit(n_items=4)
     lease(log_in(annotator_of(audit)), audit)
     answer = post(log_in(annotator_of(audit)), "lease", audit, {})
-    assert answer.json() == {"items": [], "elsewhere": 4}
+    assert answer.json() == {"items": [], "tickets": {}, "elsewhere": 4}
+
+
+def test_items_the_page_has_are_not_told_again_but_their_leases_are():
+    audit = make_audit()
+    client = log_in(annotator_of(audit))
+    items = lease(client, audit)
+    has = [item["slot"] for item in items[1:]]
+    post(client, "judge", audit, verdict_on(items[0]))
+    answer = post(client, "lease", audit, {"mode": "quick", "has": [*has, 10**9]}).json()
+    (new,) = answer["items"]
+    assert new["slot"] not in {item["slot"] for item in items}
+    assert answer["tickets"] == {
+        **{str(item["slot"]): item["ticket"] for item in items[1:]},
+        str(new["slot"]): new["ticket"],
+    }
+    all_again = post(client, "lease", audit, {"mode": "quick"}).json()
+    assert [item["slot"] for item in all_again["items"]] == [*has, new["slot"]]
 
 
 def test_the_first_lease_of_a_page_recalls_ones_own_last_verdicts():

@@ -22,14 +22,20 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         self.stderr.write(f"http://{options['host']}:{options['port']}/  Ctrl-C stops it")
-        arguments = [
-            sys.executable, "-m", "gunicorn", "audit.config.wsgi:application",
-            "--bind", f"{options['host']}:{options['port']}",
-            "--workers", str(options["workers"]),
-            "--worker-class", "gthread", "--threads", "8",
-            "--timeout", "60", "--graceful-timeout", "10", "--keep-alive", "15",
-            "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp",  # noqa: PTH112, S108
-            "--max-requests", "20000", "--max-requests-jitter", "2000",
-            "--log-level", "warning",
-        ]  # fmt: skip
-        os.execv(sys.executable, arguments)  # noqa: S606 - our own command line
+        address = f"{options['host']}:{options['port']}"
+        command = gunicorn_command("audit.config.wsgi:application", address, options["workers"])
+        os.execv(command[0], command)  # noqa: S606 - our own command line
+
+
+def gunicorn_command(application: str, address: str, n_workers: int) -> list[str]:
+    """Return the command that serves a WSGI application by threads in several processes."""
+    return [
+        sys.executable, "-m", "gunicorn", application,
+        "--bind", address,
+        "--workers", str(n_workers),
+        "--worker-class", "gthread", "--threads", "8",
+        "--timeout", "60", "--graceful-timeout", "10", "--keep-alive", "15",
+        "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp",  # noqa: PTH112, S108
+        "--max-requests", "20000", "--max-requests-jitter", "2000",
+        "--log-level", "warning",
+    ]  # fmt: skip
