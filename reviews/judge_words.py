@@ -12,8 +12,9 @@ from audit.models import Audit
 from reviews.models import JUDGE_PREFIX, VoteSource
 from reviews.truths import VOTES, UnknownTruthError, load_truth
 from scoring.arrays import Floats, Mask
-from scoring.domain_estimates import UNKNOWN, JudgedSample
+from scoring.domain_estimates import UNKNOWN
 from scoring.intervals import Interval
+from scoring.judged_sample import JudgedSample
 from scoring.judges import JudgedRate, judged_detection_rate, judged_rate
 
 JUDGE = "judge:"

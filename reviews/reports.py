@@ -20,14 +20,15 @@ from scoring.arrays import Mask
 from scoring.bands import precision_band
 from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import (
-    JudgedSample,
+    Domain,
     detection_rate,
-    detection_share,
     largest_k,
     precision,
+    worst_detection_shares,
 )
 from scoring.equal_detection import difference_at_detection, precision_at_detection
 from scoring.intervals import IntervalMethod
+from scoring.judged_sample import JudgedSample
 from scoring.trend import precision_trend
 
 Document: TypeAlias = dict[str, Any]
@@ -204,6 +205,10 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
         sets = {n: evidence.population.top(method, n) for n in _depths(evidence, n_flagged)}
         return {"points": _describe_points(evidence, "n", sets)}
     bins = evidence.population.bin_rank
+    by_bin = {
+        number: Domain.of(evidence.sample, evidence.population.usable & (bins == number))
+        for number in range(1, audit.n_bins + 1)
+    }
     return {
         "points": _describe_points(
             evidence,
@@ -211,24 +216,19 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
             {k: evidence.population.top_bins(k) for k in range(1, audit.n_bins + 1)},
         ),
         "bins": [
-            {
-                "bin": number,
-                **_describe_set(evidence, evidence.population.usable & (bins == number)),
-            }
-            for number in range(1, audit.n_bins + 1)
+            {"bin": number, **_describe_set(evidence, domain)} for number, domain in by_bin.items()
         ],
         "largest_k": {
             "precision": evidence.precision_target,
             "k": largest_k(evidence.sample, bins, audit.n_bins, evidence.precision_target),
         },
-        "trend": _describe_trend(evidence, audit.n_bins),
+        "trend": _describe_trend(evidence, list(by_bin.values())),
     }
 
 
-def _describe_trend(evidence: Evidence, n_bins: int) -> Document:
+def _describe_trend(evidence: Evidence, bins: list[Domain]) -> Document:
     """Return how precision changes from bin to bin, and whether that could be chance."""
-    members = [evidence.population.bin_rank == number for number in range(1, n_bins + 1)]
-    trend = precision_trend(evidence.sample, members)
+    trend = precision_trend(evidence.sample, bins)
     return {"slope": write_interval(trend.slope), "p_value": trend.p_value}
 
 
@@ -237,59 +237,49 @@ def _describe_points(evidence: Evidence, name: str, sets: dict[int, Mask]) -> li
 
     There is no band around figures that a judge has a part in.
     """
+    domains = {place: Domain.of(evidence.sample, members) for place, members in sets.items()}
     if evidence.judge:
         return [
-            {name: place, **_describe_point(evidence, members)} for place, members in sets.items()
+            {name: place, **_describe_point(evidence, domain)} for place, domain in domains.items()
         ]
     bands = precision_band(
         evidence.sample,
-        list(sets.values()),
+        list(domains.values()),
         rng=np.random.default_rng(BAND_SEED),
         method=evidence.intervals,
     )
     return [
         {
             name: place,
-            **_describe_point(evidence, members),
+            **_describe_point(evidence, domain),
             "band": {"low": band.low, "high": band.high},
         }
-        for (place, members), band in zip(sets.items(), bands, strict=True)
+        for (place, domain), band in zip(domains.items(), bands, strict=True)
     ]
 
 
-def _describe_point(evidence: Evidence, members: Mask) -> Document:
+def _describe_point(evidence: Evidence, domain: Domain) -> Document:
     if evidence.judge:
-        rate = evidence.judge.describe_detection_rate(evidence.sample, members)
-        return {**_describe_set(evidence, members), "detection_rate": rate}
+        rate = evidence.judge.describe_detection_rate(evidence.sample, domain.members)
+        return {**_describe_set(evidence, domain), "detection_rate": rate}
     rate = {
-        **write_interval(detection_rate(evidence.sample, members)),
+        **write_interval(detection_rate(evidence.sample, domain)),
         "kind": evidence.sample.kind,
     }
     if evidence.worst:
-        rate["if_unsure_are"] = _worst_detection_rates(*evidence.worst, members)
-    return {**_describe_set(evidence, members), "detection_rate": rate}
+        outside, inside = worst_detection_shares(*evidence.worst, domain.members)
+        rate["if_unsure_are"] = {"errors_outside": outside, "errors_inside": inside}
+    return {**_describe_set(evidence, domain), "detection_rate": rate}
 
 
-def _worst_detection_rates(none: JudgedSample, every: JudgedSample, members: Mask) -> Document:
-    """Return the rate had unsure items been errors outside the set only, and inside only."""
-    inside = members[none.judged]
-    return {
-        where: detection_share(
-            replace(none, is_error=np.where(is_error, every.is_error, none.is_error)), members
-        )
-        for where, is_error in (("errors_outside", ~inside), ("errors_inside", inside))
-    }
-
-
-def _describe_set(evidence: Evidence, members: Mask) -> Document:
-    sample = evidence.sample
-    inside = members[sample.judged]
+def _describe_set(evidence: Evidence, domain: Domain) -> Document:
+    sample, members = evidence.sample, domain.members
     document: Document = {
         "flagged": int(members.sum()),
-        "judged": int(inside.sum()),
-        "errors": int(sample.is_error[inside].sum()),
+        "judged": int(domain.n_judged.sum()),
+        "errors": int(domain.n_errors.sum()),
         "unsure": int(members[evidence.truth.unsure].sum()),
-        "precision": write_interval(precision(sample, members, method=evidence.intervals)),
+        "precision": write_interval(precision(sample, domain, method=evidence.intervals)),
     }
     if evidence.judge:
         document["precision"] = evidence.judge.describe_precision(sample, members)
@@ -305,9 +295,12 @@ def _describe_overlap(evidence: Evidence, a: str, b: str) -> Document:
         "a": a,
         "b": b,
         "cells": {
-            "a_only": _describe_set(evidence, by_a & ~by_b),
-            "both": _describe_set(evidence, by_a & by_b),
-            "b_only": _describe_set(evidence, by_b & ~by_a),
+            name: _describe_set(evidence, Domain.of(evidence.sample, members))
+            for name, members in (
+                ("a_only", by_a & ~by_b),
+                ("both", by_a & by_b),
+                ("b_only", by_b & ~by_a),
+            )
         },
         "difference": {
             **write_interval(precision_difference(evidence.sample, by_a, by_b)),

@@ -8,13 +8,19 @@ of a Gaussian vector, as in Montiel Olea and Plagborg-Moller 2019).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.special import ndtr
 
-from scoring.arrays import Floats, Mask
-from scoring.domain_estimates import JudgedSample, precision
+from scoring.arrays import Floats, Ints, Mask
+from scoring.domain_estimates import Domain, precision
 from scoring.intervals import Interval, IntervalMethod
+from scoring.judged_sample import JudgedSample
+
+MOST_CODES = 2**61
+"""Cells are numbered anew before their codes outgrow 64 bits."""
 
 N_DRAWS = 10_000
 """Simulated curves: the 95 % quantile of their maxima is then known to about .02."""
@@ -22,7 +28,7 @@ N_DRAWS = 10_000
 
 def precision_band(
     sample: JudgedSample,
-    sets: Sequence[Mask],
+    sets: Sequence[Mask | Domain],
     *,
     rng: np.random.Generator,
     confidence: float = 0.95,
@@ -44,33 +50,61 @@ def precision_band(
     return [precision(sample, members, confidence=together, method=method) for members in sets]
 
 
-def precision_covariance(sample: JudgedSample, sets: Sequence[Mask]) -> Floats:
+def precision_covariance(sample: JudgedSample, sets: Sequence[Mask | Domain]) -> Floats:
     """Return the estimated covariance of the sets' precisions, (n_sets, n_sets).
 
     Linearised: of the totals of (e - P_j) d_j / size_j, e = "is an error", d_j = "in set j", with
     the finite population correction. Sets whose precision can't be said, and censuses, get zeros.
     """
-    of_judged = sample.stratum[sample.judged]
+    domains = [Domain.of(sample, members) for members in sets]
+    cells = _Cells.of(sample, domains)
     n = np.maximum(sample.n_judged, 1)
-    factor = sample.sizes * (sample.sizes - sample.n_judged) / (n * np.maximum(n - 1, 1))
-    weight = np.sqrt(factor)[of_judged]
-    residuals, presence = np.zeros((2, len(sets), of_judged.size))
-    for row, members in enumerate(sets):
-        share = precision(sample, members)
-        inside = (members & (sample.stratum >= 0))[sample.judged].astype(np.float64)
+    weight = np.sqrt(sample.sampling_factor[cells.stratum] * cells.n_judged)
+    residuals, presence = np.zeros((2, len(sets), cells.stratum.size))
+    for row, domain in enumerate(domains):
+        share = precision(sample, domain)
         if share.estimate is None or share.census:
             continue
-        size = sample.total(inside)
-        residual = (sample.is_error - share.estimate) * inside / size
-        sums = np.bincount(of_judged, residual, sample.sizes.size)
-        residuals[row] = (residual - (sums / n)[of_judged]) * weight
+        size = sample.expand(domain.n_judged)
+        residual = (cells.is_error - share.estimate) * cells.inside[row] / size
+        sums = np.bincount(cells.stratum, residual * cells.n_judged, sample.sizes.size)
+        residuals[row] = (residual - (sums / n)[cells.stratum]) * weight
         # Verdicts all alike show no variance: each counts as if one in n + 4 had been different,
         # so that sets of pure strata still move with the sets that hold them.
-        presence[row] = inside / size * weight / np.sqrt(inside.sum() + 4)
+        presence[row] = cells.inside[row] / size * weight / np.sqrt(domain.n_judged.sum() + 4)
     # Not through BLAS: its threads wait for each other on a busy machine.
     covariance: Floats = np.einsum("ai,bi->ab", residuals, residuals)
     covariance += np.einsum("ai,bi->ab", presence, presence)
     return covariance
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Judged items of one stratum and verdict that lie in the same sets, taken together.
+
+    All have shape (n_cells,), ``inside`` (n_sets, n_cells).
+    """
+
+    stratum: Ints
+    is_error: Floats
+    inside: Mask
+    n_judged: Ints
+
+    @classmethod
+    def of(cls, sample: JudgedSample, domains: Sequence[Domain]) -> Self:
+        cell = 2 * sample.of_judged + (sample.is_error > 0)
+        for domain in domains:
+            cell = 2 * cell + domain.members[sample.judged]
+            if cell.size and cell.max() > MOST_CODES:
+                cell = np.unique(cell, return_inverse=True)[1]
+        _, first, n_judged = np.unique(cell, return_index=True, return_counts=True)
+        judged = sample.judged[first]
+        return cls(
+            stratum=sample.stratum[judged],
+            is_error=sample.is_error[first],
+            inside=np.array([domain.members[judged] for domain in domains]),
+            n_judged=n_judged,
+        )
 
 
 def simulate_deviations(

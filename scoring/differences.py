@@ -14,13 +14,13 @@ from scoring.arrays import Mask
 from scoring.bands import precision_covariance
 from scoring.domain_estimates import (
     NO_VARIANCE,
-    JudgedSample,
     correlate_totals,
     detection_rate,
     judged_errors,
     precision,
 )
 from scoring.intervals import Interval, mover_difference, z_value
+from scoring.judged_sample import JudgedSample
 
 UNKNOWN_DIFFERENCE = Interval(None, -1.0, 1.0)
 

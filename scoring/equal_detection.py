@@ -15,8 +15,9 @@ from typing import Self
 import numpy as np
 
 from scoring.arrays import Floats, Ints
-from scoring.domain_estimates import NO_VARIANCE, JudgedSample, detection_rate, precision
+from scoring.domain_estimates import NO_VARIANCE, detection_rate, precision
 from scoring.intervals import Interval, modified_wilson, mover_difference
+from scoring.judged_sample import JudgedSample
 
 
 @dataclass(frozen=True, slots=True)

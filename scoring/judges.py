@@ -14,14 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scoring.arrays import Floats, Mask, as_fractions, as_mask
-from scoring.domain_estimates import (
-    NO_VARIANCE,
-    UNKNOWN,
-    JudgedSample,
-    detection_rate,
-    precision,
-)
+from scoring.domain_estimates import NO_VARIANCE, UNKNOWN, detection_rate, precision
 from scoring.intervals import Interval, modified_wilson, mover_ratio, mover_sum, wilson_effective
+from scoring.judged_sample import JudgedSample
 
 MIN_TO_TUNE = 10
 """Judged items below which a fitted power would say more about chance than about the judge."""

@@ -15,8 +15,9 @@ from scipy.special import ndtr
 
 from scoring.arrays import Mask
 from scoring.bands import precision_covariance
-from scoring.domain_estimates import JudgedSample, precision
+from scoring.domain_estimates import Domain, precision
 from scoring.intervals import Interval, z_value
+from scoring.judged_sample import JudgedSample
 
 MIN_BINS = 3
 """Two bins make a line whatever they hold."""
@@ -36,15 +37,16 @@ class Trend:
 
 
 def precision_trend(
-    sample: JudgedSample, bins: Sequence[Mask], *, confidence: float = 0.95
+    sample: JudgedSample, bins: Sequence[Mask | Domain], *, confidence: float = 0.95
 ) -> Trend:
     """Return the trend of the precision of ``bins``, each (n_items,), most confident first."""
-    shares = [precision(sample, members).estimate for members in bins]
+    domains = [Domain.of(sample, members) for members in bins]
+    shares = [precision(sample, domain).estimate for domain in domains]
     known = [place for place, share in enumerate(shares) if share is not None]
     if len(known) < MIN_BINS:
         return Trend(Interval(None, -1.0, 1.0), None)
-    chosen = [bins[place] for place in known]
-    sizes = np.array([(members & (sample.stratum >= 0)).sum() for members in chosen])
+    chosen = [domains[place] for place in known]
+    sizes = np.array([domain.n_items.sum() for domain in chosen])
     places = np.array(known, dtype=np.float64)
     contrast = sizes * (places - np.average(places, weights=sizes))
     contrast /= contrast @ places

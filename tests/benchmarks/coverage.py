@@ -19,11 +19,12 @@ from scoring.arrays import Floats, Ints, Mask
 from scoring.bands import precision_band
 from scoring.cascade_measures import measure_apgr
 from scoring.differences import detection_difference, precision_difference
-from scoring.domain_estimates import JudgedSample, detection_rate, precision
+from scoring.domain_estimates import detection_rate, precision
 from scoring.ece_intervals import ece_interval
 from scoring.equal_detection import precision_at_detection
 from scoring.estimates import detection_rate_curve, method_difference, precision_curve
 from scoring.intervals import Interval
+from scoring.judged_sample import JudgedSample
 from scoring.judges import judged_detection_rate, judged_rate
 from scoring.strata import Strata
 

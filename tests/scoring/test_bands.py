@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from scoring.bands import precision_band, precision_covariance, simulate_deviations
-from scoring.domain_estimates import JudgedSample, precision
+from scoring.domain_estimates import precision
 from scoring.intervals import Interval
+from scoring.judged_sample import JudgedSample
 
 
 def make_sample(rng, sizes, draws, errors):

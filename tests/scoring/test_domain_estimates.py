@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 
 from scoring.differences import detection_difference, precision_difference
 from scoring.domain_estimates import (
-    JudgedSample,
     detection_rate,
-    detection_share,
     largest_k,
-    merge_thin_strata,
     precision,
+    worst_detection_shares,
 )
 from scoring.estimates import auto_k, detection_rate_curve, precision_curve, top_k_members
 from scoring.intervals import Interval, korn_graubard, modified_wilson, wilson_effective
+from scoring.judged_sample import JudgedSample, merge_thin_strata
 from scoring.strata import Strata
 
 
@@ -323,7 +322,8 @@ def test_intervals_hold_their_estimate_and_stay_in_range(seed, n_strata, draws):
     sample = JudgedSample.build(stratum, flagged, judged, rng.random(judged.size) < rng.random())
     members, others = (rng.random(stratum.size) < 0.5 for _ in range(2))
     share = detection_rate(sample, members).estimate
-    assert detection_share(sample, members) == (None if share is None else pytest.approx(share))
+    expected = None if share is None else pytest.approx(share)
+    assert worst_detection_shares(sample, sample, members) == (expected, expected)
     for estimate in (precision(sample, members), detection_rate(sample, members)):
         assert 0 <= estimate.low <= estimate.high <= 1
         if estimate.estimate is not None:
@@ -375,3 +375,24 @@ def test_the_largest_k_stops_at_the_first_bin_that_fails():
     assert largest_k(sample, bin_rank, 3, 0.9) == 2
     assert largest_k(sample, bin_rank, 3, 0.3) == 3
     assert largest_k(sample, bin_rank, 3, 0.999) == 0
+
+
+def test_the_worst_that_unsure_items_could_mean_is_the_rate_had_they_been_it():
+    rng = np.random.default_rng(0)
+    stratum, judged = in_strata(30, 40, 50), np.arange(0, 120, 2)
+    unsure = rng.random(60) < 0.2
+    is_error = (rng.random(60) < 0.4) & ~unsure
+    none, every = (
+        JudgedSample.build(stratum, [True, True, False], judged, errors)
+        for errors in (is_error, is_error | unsure)
+    )
+    members = rng.random(120) < 0.5
+    inside = members[judged]
+    expected = [
+        detection_rate(
+            JudgedSample.build(stratum, [True, True, False], judged, is_error | (unsure & where)),
+            members,
+        ).estimate
+        for where in (~inside, inside)
+    ]
+    assert worst_detection_shares(none, every, members) == pytest.approx(expected)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from scoring.domain_estimates import JudgedSample, precision
+from scoring.domain_estimates import precision
 from scoring.equal_detection import difference_at_detection, precision_at_detection
+from scoring.judged_sample import JudgedSample
 
 
 def ranks_of(score):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from scoring.domain_estimates import JudgedSample, precision
+from scoring.domain_estimates import precision
 from scoring.intervals import wilson_effective
+from scoring.judged_sample import JudgedSample
 from scoring.judges import gold_rates, judged_detection_rate, judged_rate
 
 EVERYTHING = np.ones(20, dtype=bool)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import linregress, norm
 
-from scoring.domain_estimates import JudgedSample
+from scoring.judged_sample import JudgedSample
 from scoring.trend import precision_trend
 
 
