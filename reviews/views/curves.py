@@ -17,7 +17,8 @@ from audit.views.access import find_audit
 from reviews.judge_words import JUDGE, list_judges
 from reviews.models import JUDGE_PREFIX, Policy, ReviewSlot, Sample
 from reviews.policies import list_policies
-from reviews.reports import Document, curves
+from reviews.report_cache import find_report
+from reviews.reports import Document
 from reviews.truths import JUDGMENTS, VOTES, UnknownTruthError, list_truths
 
 # The comparison of the paper's Table 3; other pairs are in the downloads.
@@ -107,7 +108,7 @@ def _report(audit: Audit, wanted: Wanted) -> Document:
     if not audit.is_ready:
         raise Http404("this audit has no flags yet")
     try:
-        return curves(audit, wanted.truth, wanted.policy)
+        return find_report(audit, wanted.truth, wanted.policy)
     except UnknownTruthError as error:
         raise Http404(str(error)) from error
 

@@ -133,6 +133,11 @@ def main() -> None:
     sys.stdout.flush()
     engine = [sys.executable, "-m", "tests.benchmarks.engine_goals"]
     subprocess.run([*engine, *(["--quick"] if options.quick else [])], check=True)
+    out("\n")
+    sys.stdout.flush()
+    web = [sys.executable, "-m", "tests.benchmarks.web"]
+    small = ["--rows=5000", "--seconds=2"] if options.quick else []
+    subprocess.run([*web, *small], check=True)
 
 
 if __name__ == "__main__":
