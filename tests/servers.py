@@ -40,7 +40,7 @@ EMPTY_JUDGMENTS = [
 def django_db_modify_db_settings() -> None:
     """Keep the SQLite test database in a file: in memory all threads would share one lock."""
     database = settings.DATABASES["default"]
-    if database["ENGINE"] == "django.db.backends.sqlite3":
+    if database["ENGINE"] == "audit.config.sqlite":
         name = Path(tempfile.mkdtemp(prefix="label-audit-test-"), "test.sqlite3")
         connections["default"].settings_dict.setdefault("TEST", {})["NAME"] = str(name)
 
@@ -51,7 +51,7 @@ def erasable_judgments(request: pytest.FixtureRequest) -> Iterator[None]:
     marker = request.node.get_closest_marker("django_db")
     commits = marker is not None and marker.kwargs.get("transaction", False)
     commits = commits or bool({"live_server", "transactional_db"} & set(request.fixturenames))
-    if not commits or settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+    if not commits or settings.DATABASES["default"]["ENGINE"] != "audit.config.sqlite":
         yield  # nothing to clean, or cleaned by TRUNCATE, which no row trigger sees
         return
     request.getfixturevalue("transactional_db")

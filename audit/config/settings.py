@@ -88,6 +88,7 @@ DATABASES = {
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["ENGINE"] = "audit.config.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         # A deferred transaction that turns into a write fails at once when another one
         # writes; IMMEDIATE waits its turn instead.
