@@ -1,0 +1,94 @@
+"""Managers' pages over a large audit: 50,000 flagged items, 10,000 judgments, twenty audits.
+
+`python -m tests.benchmarks.web_pages`: each page asked for again and again by one maintainer, on
+the site as it is served; curves also after something new was said, which makes the report anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.benchmarks.web_load import Browser, log_everybody_in
+from tests.benchmarks.web_stack import ENGINES, Stack, percentile, site, stack
+from tests.faults.installation import ROOT
+
+N_TIMES = 20
+PAGES = {
+    "start page": "/",
+    "audit": "/audits/{audit}/",
+    "queue": "/audits/{audit}/queue/",
+    "queue, its 1,000th page": "/audits/{audit}/queue/?page=1000",
+    "queue, one class": "/audits/{audit}/queue/?label=3",
+    "sampling": "/audits/{audit}/sample/",
+    "releases": "/audits/{audit}/releases/",
+    "desk": "/audits/{audit}/review/",
+}
+LIMIT, CURVES_LIMIT, KEPT_LIMIT = 300, 2000, 50
+
+
+async def time_page(browser: Browser, path: str) -> float:
+    """Return the milliseconds of one answer."""
+    started = time.perf_counter()
+    status, body = await browser.ask("GET", path)
+    assert status == 200, f"{path}: {status} {body[:300]!r}"
+    return 1000 * (time.perf_counter() - started)
+
+
+async def measure(served: Stack) -> list[str]:
+    with site(served) as shown:
+        (browser,) = await log_everybody_in(shown.port, served.people[:1], served.password)
+        lines = []
+        for name, path in PAGES.items():
+            address = path.format(audit=served.audit)
+            await time_page(browser, address)
+            times = [await time_page(browser, address) for _ in range(N_TIMES)]
+            lines.append(describe(name, times, LIMIT))
+        curves = f"/audits/{served.audit}/curves/"
+        made, kept = [], []
+        for number in range(N_TIMES // 2):
+            # What a new verdict does to the report's name.
+            change = f"UPDATE reviews_sample SET chain_hash = '{number}'"  # noqa: S608
+            served.installation.change(change)
+            made.append(await time_page(browser, curves))
+            kept += [await time_page(browser, curves) for _ in range(2)]
+        lines.append(describe("curves, made anew", made, CURVES_LIMIT))
+        lines.append(describe("curves, kept", kept, KEPT_LIMIT))
+        browser.close()
+        return lines
+
+
+def describe(name: str, times: list[float], limit: float) -> str:
+    p50, p95 = (percentile(times, share) for share in (0.5, 0.95))
+    verdict = "met" if p95 <= limit else "MISSED"
+    return f"{name:26}{p50:9.0f} /{p95:6.0f} ms  <= {limit:5}  {verdict}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.web_pages")
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--judged", type=int, default=10_000)
+    parser.add_argument("--database", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--folder", type=Path, help="for the databases, on a disk")
+    options = parser.parse_args()
+    for engine in options.database:
+        with stack(engine, options.items, 1, options.folder) as served:
+            more = ["--audit", str(served.audit), "--judged", str(options.judged)]
+            subprocess.run(
+                [sys.executable, "-m", "tests.benchmarks.web_seed_pages", *more],
+                cwd=ROOT, env=served.installation.environment, check=True,
+            )  # fmt: skip
+            lines = asyncio.run(measure(served))
+        sys.stdout.write(
+            f"{ENGINES[engine]}, {options.items:,} items flagged by three methods, "
+            f"{options.judged:,} judgments, 20 audits; p50 / p95\n{''.join(lines)}\n"
+        )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
