@@ -124,20 +124,22 @@ def main() -> None:
         out("\n" + "".join(f"{goal}\n" for goal in goals))
     out("\n")
     sys.stdout.flush()
-    vision = [sys.executable, "-m", "tests.benchmarks.vision"]
-    subprocess.run([*vision, *(["--files=32", "--rounds=1"] if options.quick else [])], check=True)
-    language = [sys.executable, "-m", "tests.benchmarks.language"]
-    small = ["--questions=16", "--rounds=1"] if options.quick else []
-    subprocess.run([*language, *small], check=True)
-    out("\n")
-    sys.stdout.flush()
-    engine = [sys.executable, "-m", "tests.benchmarks.engine_goals"]
-    subprocess.run([*engine, *(["--quick"] if options.quick else [])], check=True)
-    out("\n")
-    sys.stdout.flush()
-    web = [sys.executable, "-m", "tests.benchmarks.web"]
-    small = ["--rows=5000", "--seconds=2"] if options.quick else []
-    subprocess.run([*web, *small], check=True)
+    run_other_parts(quick=options.quick)
+
+
+def run_other_parts(*, quick: bool) -> None:
+    """Run the benchmarks that are modules of their own, one after the other."""
+    parts = {
+        "vision": ["--files=32", "--rounds=1"],
+        "language": ["--questions=16", "--rounds=1"],
+        "engine_goals": ["--quick"],
+        "web": ["--rows=5000", "--seconds=2"],
+    }
+    for name, small in parts.items():
+        command = [sys.executable, "-m", f"tests.benchmarks.{name}"]
+        subprocess.run([*command, *(small if quick else [])], check=True)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

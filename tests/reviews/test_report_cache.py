@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from audit.evidence import evidence_folder
-from audit.models import Audit
+from audit.models import Audit, Role
 from reviews import report_cache
-from reviews.models import Policy, Vote, VoteSource
+from reviews.models import Policy, Verdict, Vote, VoteSource
 from reviews.report_cache import find_report
 from reviews.reports import curves
+from reviews.services.adjudication import Ruling, adjudicate, look
 from reviews.services.judgments import withdraw
 from reviews.services.sampling import freeze_sample
+from tests.factories import make_member
 from tests.reviews.situations import judge, make_mixed_audit, revise
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +59,11 @@ def test_every_new_word_of_people_changes_the_report(audit):
     assert report_of(audit)["errors"] == 1
     withdraw(two.annotator, two, one.idempotency_key.__class__(int=7))
     assert report_of(audit)["judged"] == 1
-    assert len(kept(audit)) == 4
+    adjudicator = make_member(audit.dataset.project, Role.MAINTAINER)
+    row = sample.items.get(item__position=0)
+    adjudicate(adjudicator, row, Ruling(Verdict.WRONG_LABEL, "seen at full size", 2), look(row))
+    assert report_of(audit)["errors"] == 1
+    assert len(kept(audit)) == 5
 
 
 def test_each_policy_and_each_truth_has_a_report_of_its_own(audit):
