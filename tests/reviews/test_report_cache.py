@@ -10,7 +10,7 @@ import pytest
 from audit.evidence import evidence_folder
 from audit.models import Audit, Role
 from reviews import report_cache
-from reviews.models import Policy, Verdict, Vote, VoteSource
+from reviews.models import Policy, StoredPolicy, Verdict, Vote, VoteSource
 from reviews.report_cache import find_report
 from reviews.reports import curves
 from reviews.services.adjudication import Ruling, adjudicate, look
@@ -77,6 +77,15 @@ def test_each_policy_and_each_truth_has_a_report_of_its_own(audit):
     # As while a judge model is at work: its votes grow, what is written about them lags behind.
     Vote.objects.create(source=source, item=other, annotator="a", labels=[2])
     assert report_of(audit, "votes:planted")["judged"] == 2
+
+
+def test_a_stored_policy_in_another_version_makes_another_report(audit):
+    judge(audit.sample, {0: "sub_class", 1: "wrong_label"})
+    own = {"project": audit.dataset.project, "name": "ours"}
+    StoredPolicy.objects.create(**own, version=1, definition={})
+    assert report_of(audit, policy="ours")["errors"] == 2
+    StoredPolicy.objects.create(**own, version=2, definition={"deeds": {"sub_class": "keep"}})
+    assert report_of(audit, policy="ours")["errors"] == 1
 
 
 def test_a_broken_file_is_made_anew_and_old_ones_are_forgotten(audit, monkeypatch):

@@ -12,23 +12,59 @@ import fcntl
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import Any
 
 from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
 
 PATIENCE_SECONDS = 20.0
-BETWEEN_LOOKS = 0.001
+BETWEEN_LOOKS = 0.0005
 TOO_LONG = "database is locked: no turn to write came"
 
-_queues: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+class Line:
+    """Threads that wait in line: who gives back hands over to whoever has waited longest."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._is_taken = False
+
+    def take(self, patience: float) -> bool:
+        """Wait for the turn; False when it takes too long."""
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            called = threading.Lock()
+            called.acquire()
+            self._waiting.append(called)
+        if called.acquire(timeout=patience):
+            # Somebody in another process may wait for the file: let them look first.
+            time.sleep(2 * BETWEEN_LOOKS)
+            return True
+        with self._guard:
+            if called in self._waiting:
+                self._waiting.remove(called)
+                return False
+        return True  # called at the last moment
+
+    def give_back(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_taken = False
+
+
+_lines: defaultdict[str, Line] = defaultdict(Line)
 _handles: set[int] = set()
 
 
 def _forget_after_fork() -> None:
-    """Let a child begin with nobody in its queues, and without its parent's turn."""
-    _queues.clear()
+    """Let a child begin with nobody in line, and without its parent's turn."""
+    _lines.clear()
     for handle in _handles:
         os.close(handle)
     _handles.clear()
@@ -42,16 +78,16 @@ class Turn:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._queue: threading.Lock | None = None
+        self._line: Line | None = None
         self._handle = -1
 
     def take(self, patience: float = PATIENCE_SECONDS) -> None:
         """Wait for the turn; OperationalError when it takes too long."""
         deadline = time.monotonic() + patience
-        queue = _queues[self._path]
-        if not queue.acquire(timeout=patience):
+        line = _lines[self._path]
+        if not line.take(patience):
             raise OperationalError(TOO_LONG)
-        self._queue = queue
+        self._line = line
         try:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -74,13 +110,13 @@ class Turn:
     def give_back(self) -> None:
         """End the turn, if it is one."""
         handle, self._handle = self._handle, -1
-        queue, self._queue = self._queue, None
+        line, self._line = self._line, None
         if handle in _handles:  # closed already where the process was forked meanwhile
             _handles.discard(handle)
             fcntl.flock(handle, fcntl.LOCK_UN)  # a child may hold a copy of it
             os.close(handle)
-        if queue is not None and queue.locked():
-            queue.release()
+        if line is not None:
+            line.give_back()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
