@@ -162,10 +162,7 @@ def _announce_chunks(room: int) -> int:
         if not is_all:
             break
     for chunk in taken:
-        # A part of a chunk that never ended is given less time; loading the expert takes some.
-        share = max(chunk.n_items / settings.CHUNK_ITEMS, 0.25)
-        seconds = round(settings.CHUNK_SECONDS * share)
-        process_chunk.apply_async((chunk.pk,), time_limit=seconds)
+        process_chunk.apply_async((chunk.pk,), time_limit=attempts.seconds_for(chunk))
     return len(taken)
 
 

@@ -175,7 +175,7 @@ CHUNK_ITEMS = read_number(
 )
 # A chunk that takes longer is stopped, and tried again or narrowed down.
 CHUNK_SECONDS = read_number(
-    os.environ, "LABEL_AUDIT_CHUNK_SECONDS", default=1800, minimum=30, maximum=86_400
+    os.environ, "LABEL_AUDIT_CHUNK_SECONDS", default=1800, minimum=10, maximum=86_400
 )
 # A worker that hasn't renewed its claim for this long is taken for dead.
 CLAIM_SECONDS = read_number(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.db.models.functions import Now
 
 from audit import score_store
 from audit.models import Chunk, Claimable, ScoreSet, UnscorableItem
@@ -15,33 +19,53 @@ from audit.services.scores import fail_scores
 
 # So many failures without one finished chunk: it isn't the items.
 FAILURES_TO_BLAME_THE_EXPERT = 8
-GIVEN_UP = ("killed_worker", "expert_error")
+KILLED, RAISED, TIMED_OUT = GIVEN_UP = ("killed_worker", "expert_error", "timed_out")
+# A part of a chunk that never ended is given less time; loading the expert takes some.
+LEAST_SHARE_OF_TIME = 0.25
+# Who was stopped for time claimed the chunk a moment after the clock was started.
+NEARLY_ALL = 0.9
+
+
+def seconds_for(chunk: Chunk) -> int:
+    """Return how long a chunk may take before its process is stopped."""
+    share = max(chunk.n_items / settings.CHUNK_ITEMS, LEAST_SHARE_OF_TIME)
+    return round(settings.CHUNK_SECONDS * share)
 
 
 def give_up_attempt(chunk: Chunk, reason: str, *, killed: bool) -> None:
     """Decide what becomes of a running chunk whose worker died (`killed`) or raised.
 
-    It is tried three times, then cut in halves until the item to blame stands alone; that item
-    becomes unscorable and the rest goes on. An expert that fails again and again and never
-    finished a chunk is to blame itself: its score set fails.
+    It is tried three times, or once if it never ended, then cut in halves until the item to blame
+    stands alone; that item becomes unscorable and the rest goes on. An expert that fails again
+    and again and never finished a chunk is to blame itself: its score set fails.
     """
-    reason = clean_error(reason)
     if not _still_held(chunk).exists():
         return
+    code = KILLED if killed else RAISED
+    is_timed_out = _is_timed_out(chunk)
+    if is_timed_out:
+        code = TIMED_OUT
+        reason = f"stopped: not done within {seconds_for(chunk)} s (LABEL_AUDIT_CHUNK_SECONDS)"
+    reason = clean_error(reason)
     ScoreSet.objects.filter(pk=chunk.score_set_id).update(failures=F("failures") + 1)
     if _is_expert_to_blame(chunk):
         if claims.fail(chunk, chunk.epoch, reason):
             fail_scores(chunk.score_set_id, f"no chunk was ever finished, last: {reason}")
+    elif chunk.n_items > 1 and (is_timed_out or chunk.attempts >= claims.MAX_ATTEMPTS):
+        _split(chunk, reason)
     elif chunk.attempts < claims.MAX_ATTEMPTS:
         claims.put_back(chunk, chunk.epoch, reason)
-    elif chunk.n_items > 1:
-        _split(chunk, reason)
     else:
-        _give_up_item(chunk, GIVEN_UP[0] if killed else GIVEN_UP[1], reason)
+        _give_up_item(chunk, code, reason)
 
 
 def _still_held(chunk: Chunk) -> QuerySet[Chunk]:
     return Chunk.objects.filter(pk=chunk.pk, work=Claimable.Work.RUNNING, epoch=chunk.epoch)
+
+
+def _is_timed_out(chunk: Chunk) -> bool:
+    longest = timedelta(seconds=NEARLY_ALL * seconds_for(chunk))
+    return _still_held(chunk).filter(claimed_at__lt=Now() - longest).exists()
 
 
 def _is_expert_to_blame(chunk: Chunk) -> bool:

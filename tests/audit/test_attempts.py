@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
+from django.db.models.functions import Now
 
 from audit import tasks
 from audit.models import Chunk, Claimable, Item, ScoreSet, UnscorableItem
@@ -102,6 +105,28 @@ def test_a_failed_expert_that_was_put_right_starts_with_a_clean_slate(monkeypatc
     score_set = request_scores(dataset, "stub:3")
     assert (score_set.state, score_set.failures) == (ScoreSet.State.SCORING, 0)
     run_all(score_set)
+    assert score_set.state == ScoreSet.State.READY
+
+
+def test_f13_what_never_ends_is_tried_once_for_every_half_and_named(settings):
+    settings.CHUNK_ITEMS, settings.CHUNK_SECONDS = 8, 100
+    score_set = request_scores(make_dataset(n_items=8), "stub:3")
+    poison, n_attempts = 5, 0
+    while (chunk := Chunk.objects.pending().in_order().first()) is not None:
+        if not chunk.start <= poison < chunk.stop:
+            tasks.process_chunk(chunk.pk)
+            continue
+        claims.claim(chunk, "gone:1")
+        n_attempts += 1
+        limit = timedelta(seconds=attempts.seconds_for(chunk))
+        Chunk.objects.filter(pk=chunk.pk).update(claimed_at=Now() - limit)
+        chunk.refresh_from_db()
+        attempts.give_up_attempt(chunk, "SystemExit: -241", killed=False)
+    assert n_attempts == 3 + 3  # eight, four and two items; three for the one that stands alone
+    reason = UnscorableItem.objects.get()
+    assert (reason.item.position, reason.code) == (poison, "timed_out")
+    assert reason.detail == "stopped: not done within 25 s (LABEL_AUDIT_CHUNK_SECONDS)"
+    score_set.refresh_from_db()
     assert score_set.state == ScoreSet.State.READY
 
 
