@@ -87,13 +87,15 @@ DATABASES = {
         or f"sqlite:///{LABEL_AUDIT_HOME / 'label-audit.sqlite3'}"
     )
 }
+# How long somebody waits for SQLite while somebody else writes: workers and commands, and people.
+SQLITE_SECONDS, SQLITE_SECONDS_FOR_PEOPLE = 20, 5
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["ENGINE"] = "audit.config.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         # A deferred transaction that turns into a write fails at once when another one
         # writes; IMMEDIATE waits its turn instead.
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": SQLITE_SECONDS,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
@@ -37,3 +41,24 @@ def test_other_errors_are_ours():
         answer = errors.server_error(HttpRequest())
     assert answer.status_code == 500
     assert "broke on our side" in answer.content.decode()
+
+
+WAITS = """
+import audit.config.wsgi, threading
+from django.db import connections
+def show(): print(connections["default"].settings_dict["OPTIONS"]["timeout"])
+thread = threading.Thread(target=show)
+thread.start()
+"""
+
+
+def test_f26_people_wait_for_a_locked_database_for_five_seconds_only(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS],
+        cwd=Path(__file__).parents[2],
+        env={"LABEL_AUDIT_HOME": str(tmp_path), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "5"
