@@ -1,7 +1,8 @@
-"""Runs faults once each against real processes and prints a table of what came of them.
+"""Runs faults once each against real processes and tells what came of them.
 
-    python -m tests.faults.campaign            all of them, some twenty minutes
+    python -m tests.faults.campaign            all of them, some half an hour
     python -m tests.faults.campaign F01 F22    these
+    python -m tests.faults.campaign --write    and write their lines of docs/faults.md
 
 Not part of the test suite: the few that are fast are, in test_*.py beside this file.
 """
@@ -16,67 +17,100 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from tests.faults.scene import Scene
+from tests.faults.page import Line, write_line
+from tests.faults.scene import Scene, Stage
 
-MODULES = ("rows_workers", "rows_poison", "rows_broker", "rows_database", "rows_disk", "rows_store")
+MODULES = (
+    "rows_workers",
+    "rows_poison",
+    "rows_broker",
+    "rows_database",
+    "rows_commits",
+    "rows_disk",
+    "rows_store",
+)
 ROWS: dict[str, Row] = {}
+Strike = Callable[[Scene], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A fault by its number, and the function that stages it."""
+    """A fault: its number, what is done, what it is done to, and what must hold besides.
+
+    ``strike`` does it and asserts it; its docstring says what must hold besides the same result.
+    """
 
     number: str
     fault: str
-    stage: Callable[[], Scene]
+    stage: Stage
+    strike: Strike
+
+    @property
+    def expectation(self) -> str:
+        return " ".join((self.strike.__doc__ or "").split())
+
+    def run(self) -> Line:
+        """Stage the fault once and return its line."""
+        started = time.monotonic()
+        with self.stage() as scene:
+            self.strike(scene)
+        return Line(
+            self.number,
+            self.fault,
+            self.expectation,
+            scene.recovered_after,
+            scene.finished_after,
+            scene.result,
+            "; ".join(scene.notes),
+            time.monotonic() - started,
+        )
 
 
-def fault(number: str, name: str) -> Callable[[Callable[[], Scene]], Callable[[], Scene]]:
-    """Register a function that stages a fault, checks what must hold, and returns its scene."""
+def fault(number: str, what: str, stage: Stage) -> Callable[[Strike], Strike]:
+    """Register a function that strikes a stage and asserts what must hold."""
 
-    def register(stage: Callable[[], Scene]) -> Callable[[], Scene]:
+    def register(strike: Strike) -> Strike:
         assert number not in ROWS, number
-        ROWS[number] = Row(number, name, stage)
-        return stage
+        ROWS[number] = Row(number, what, stage, strike)
+        return strike
 
     return register
 
 
-def run(row: Row) -> bool:
-    """Stage one fault and print its line."""
-    started = time.monotonic()
+def load_rows() -> dict[str, Row]:
+    """Return every fault there is, by its number."""
+    for module in MODULES:
+        import_module(f"tests.faults.{module}")
+    return dict(sorted(ROWS.items()))
+
+
+def try_row(row: Row, *, write: bool) -> bool:
+    """Stage one fault, print (and write) what came of it; False where it was too much."""
     try:
-        scene = row.stage()
+        line = row.run()
     except Exception:  # noqa: BLE001 - a row that fails must not end the others
         traceback.print_exc()
-        sys.stdout.write(f"{row.number:7} {row.fault:58} FAILED\n")
+        sys.stdout.write(f"{row.number:7} {row.fault}: FAILED\n")
+        sys.stdout.flush()
         return False
-    figures = f"{scene.recovered_after:8.1f} {scene.finished_after:8.1f}"
-    if not scene.cleared_at:
-        figures = f"{'-':>8} {'-':>8}"
-    notes = "; ".join(scene.notes)
-    took = time.monotonic() - started
-    sys.stdout.write(f"{row.number:7} {row.fault:58}{figures}  equal  {took:5.0f} s  {notes}\n")
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+    if write:
+        write_line(ROWS, line)
     return True
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign")
     parser.add_argument("numbers", nargs="*", help="such as F01; all of them where none is named")
+    parser.add_argument("--write", action="store_true", help="write the lines of docs/faults.md")
     options = parser.parse_args()
-    for module in MODULES:
-        import_module(f"tests.faults.{module}")
+    rows = load_rows()
+    asked = set(options.numbers)
     wanted = [
-        row
-        for number, row in sorted(ROWS.items())
-        if not options.numbers
-        or number.rstrip("abcdefgh") in options.numbers
-        or number in options.numbers
+        row for each, row in rows.items() if not asked or asked & {each, each.rstrip("abcdefgh")}
     ]
-    head = f"{'':7} {'fault':58}{'first':>8} {'end':>8}  hash   whole\n"
-    sys.stdout.write(head)
-    failed = [row.number for row in wanted if not run(row)]
+    failed = [row.number for row in wanted if not try_row(row, write=options.write)]
     sys.stdout.write(f"{len(wanted)} faults, failed: {', '.join(failed) or 'none'}\n")
     sys.exit(1 if failed else 0)
 

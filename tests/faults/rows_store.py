@@ -18,28 +18,35 @@ from tests.servers import object_store_server
 BUCKET = "scores"
 
 
-@fault("S3", "two workers, two home folders, one object store")
-def two_machines() -> Scene:
-    with ExitStack() as stack:
-        server = stack.enter_context(object_store_server(BUCKET))
-        store = {**server, "LABEL_AUDIT_SCORE_STORE": f"s3://{BUCKET}/audit"}
-        scene = stack.enter_context(production(**store))
-        other = stack.enter_context(tempfile.TemporaryDirectory(prefix="label-audit-other-"))
+def shared(server: dict[str, str]) -> dict[str, str]:
+    return {**server, "LABEL_AUDIT_SCORE_STORE": f"s3://{BUCKET}/audit"}
+
+
+def check_result(scene: Scene) -> None:
+    """Assert the undisturbed hash; the scores aren't in the folder where they usually are."""
+    scene.await_end()
+    assert scene.installation.audit_state() == ("ready", undisturbed(scene.experts)[0])
+    assert scene.installation.query("SELECT COUNT(*) FROM audit_unscorableitem") == [(0,)]
+    scene.result = "same hash"
+
+
+@fault("S3", "two workers, two home folders, one object store", production())
+def two_machines(scene: Scene) -> None:
+    """Both score; the store holds what the manifests list and nothing else."""
+    with (
+        object_store_server(BUCKET) as server,
+        tempfile.TemporaryDirectory(prefix="label-audit-other-") as other,
+    ):
+        scene.installation.environment |= shared(server)
         scene.start_audit()
         scene.clear()
-        stack.enter_context(scene.installation.worker())
-        stack.enter_context(
-            scene.installation.worker("--queues", "experts", LABEL_AUDIT_HOME=other)
-        )
-        scene.await_end()
-        state, sha256 = scene.installation.audit_state()
-        assert (state, sha256) == ("ready", undisturbed(scene.experts)[0])
+        with scene.worker(), scene.worker("--queues", "experts", LABEL_AUDIT_HOME=other):
+            check_result(scene)
         check_store(scene, server)
-        owners = scene.installation.query("SELECT owner, COUNT(*) FROM audit_chunk GROUP BY owner")
-        scene.notes.append("chunks by worker: " + ", ".join(str(n) for _, n in owners))
-        assert len(owners) == 2, owners
         assert not (Path(other) / "scores").exists()
-    return scene
+    owners = scene.installation.query("SELECT owner, COUNT(*) FROM audit_chunk GROUP BY owner")
+    scene.notes.append("chunks by worker: " + ", ".join(str(n) for _, n in owners))
+    assert len(owners) == 2, owners
 
 
 def check_store(scene: Scene, server: dict[str, str]) -> None:
@@ -63,25 +70,18 @@ def check_store(scene: Scene, server: dict[str, str]) -> None:
     assert len(manifests) == 2
 
 
-@fault("S3away", "the object store away for twelve seconds")
-def store_away() -> Scene:
+@fault("S3away", "the object store away for twelve seconds", production())
+def store_away(scene: Scene) -> None:
+    """The chunks rest; no item pays for it."""
     with ExitStack() as stack:
-        first = ExitStack()
-        server = first.enter_context(object_store_server(BUCKET))
-        stack.callback(first.close)
-        store = {**server, "LABEL_AUDIT_SCORE_STORE": f"s3://{BUCKET}/audit"}
-        scene = stack.enter_context(production(**store))
-        stack.enter_context(scene.installation.worker())
-        scene.start_audit()
-        scene.await_chunks(3)
-        first.close()
-        time.sleep(12)
-        # This server keeps its objects in memory: what was in the bucket is gone as well.
-        port = int(server["AWS_ENDPOINT_URL"].rpartition(":")[2])
-        stack.enter_context(object_store_server(BUCKET, port))
-        scene.clear()
-        scene.await_end()
-        state, sha256 = scene.installation.audit_state()
-        assert (state, sha256) == ("ready", undisturbed(scene.experts)[0])
-        assert scene.installation.query("SELECT COUNT(*) FROM audit_unscorableitem") == [(0,)]
-    return scene
+        server = stack.enter_context(object_store_server(BUCKET))
+        scene.installation.environment |= shared(server)
+        with scene.worker():
+            scene.start_audit(chunks=3)
+            stack.close()
+            time.sleep(12)
+            # This server keeps its objects in memory: what was in the bucket is gone as well.
+            port = int(server["AWS_ENDPOINT_URL"].rpartition(":")[2])
+            with object_store_server(BUCKET, port):
+                scene.clear()
+                check_result(scene)

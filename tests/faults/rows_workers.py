@@ -10,132 +10,105 @@ import time
 import psutil
 
 from tests.faults.campaign import fault
-from tests.faults.installation import family, kill_tree, wait_until
-from tests.faults.scene import Scene, embedded, production
+from tests.faults.installation import Installation, family, kill_tree, wait_until
+from tests.faults.scene import SLOW, VERY_SLOW, Scene, embedded, production
 
-SLOW = ("stub:4-1-30", "stub:4-2-30")
-VERY_SLOW = ("stub:4-1-60", "stub:4-2-60")
-
-
-@fault("F01", "kill -9 of a pool process in the middle of a chunk")
-def kill_child() -> Scene:
-    with embedded() as scene, scene.installation.worker():
-        scene.start_audit()
-        scene.await_chunks(2)
-        os.kill(int(scene.await_running().rpartition(":")[2]), signal.SIGKILL)
-        scene.clear()
-        scene.await_end()
-        scene.check()
-        attempts = scene.installation.query("SELECT MAX(attempts) FROM audit_chunk")[0][0]
-        assert attempts == 2, attempts
-    return scene
+ONE_CHUNK = {"LABEL_AUDIT_CHUNK_ITEMS": "200"}
 
 
-@fault("F02", "kill -9 of the whole worker, started again")
-def kill_worker() -> Scene:
-    with embedded() as scene:
-        scene.start_audit()
-        with scene.installation.worker() as worker:
-            scene.await_chunks(2)
-            scene.await_running()
-            kill_tree(worker.pid)
-        with scene.installation.worker():
-            scene.clear()
-            scene.await_end()
-            scene.check()
-    return scene
+@fault("F01", "kill -9 of a pool process in the middle of a chunk", embedded())
+def kill_child(scene: Scene) -> None:
+    """The chunk is tried a second time."""
+    with scene.worker():
+        scene.start_audit(chunks=2)
+        os.kill(scene.await_pool_process(), signal.SIGKILL)
+        scene.recovers(attempts=2)
 
 
-@fault("F02b", "kill -9 of one of two workers, Redis + PostgreSQL")
-def kill_one_of_two() -> Scene:
-    with production() as scene, scene.installation.worker() as worker, scene.installation.worker():
-        scene.start_audit()
-        scene.await_chunks(3)
+@fault("F02", "kill -9 of the whole worker, started again", embedded())
+def kill_worker(scene: Scene) -> None:
+    """The worker that comes after takes the chunk over."""
+    with scene.worker() as worker:
+        scene.start_audit(chunks=2)
         scene.await_running()
         kill_tree(worker.pid)
-        scene.clear()
-        scene.await_end()
-        scene.check()
-    return scene
+    with scene.worker():
+        scene.recovers()
 
 
-@fault("F03", "SIGTERM in the middle of a chunk of 6 s: it is finished first")
-def drain() -> Scene:
-    with embedded(SLOW, LABEL_AUDIT_CHUNK_ITEMS="200") as scene:
-        scene.start_audit()
-        with scene.installation.worker() as worker:
-            scene.await_running()
-            time.sleep(1)
-            worker.send_signal(signal.SIGTERM)
-            assert worker.wait(timeout=30) == 0
-        assert scene.installation.chunks_done() == 1
-        assert scene.installation.query("SELECT MAX(attempts) FROM audit_chunk")[0][0] == 1
-        with scene.installation.worker():
-            scene.clear()
-            scene.await_end()
-            scene.check()
-    return scene
-
-
-@fault("F04", "SIGTERM three times, then SIGQUIT")
-def impatient() -> Scene:
-    with embedded(SLOW, LABEL_AUDIT_CHUNK_ITEMS="100") as scene:
-        scene.start_audit()
-        with scene.installation.worker() as worker:
-            scene.await_running()
-            for number in (*[signal.SIGTERM] * 3, signal.SIGQUIT):
-                worker.send_signal(number)
-                time.sleep(0.3)
-            members = family(worker.pid)
-            worker.wait(timeout=30)
-            psutil.wait_procs(members, timeout=20)
-        with scene.installation.worker():
-            scene.clear()
-            scene.await_end()
-            scene.check()
-    return scene
-
-
-@fault("F05", "SIGQUIT of the Celery process with a chunk in hand")
-def quit_celery() -> Scene:
-    with embedded() as scene, scene.installation.worker() as worker:
-        scene.start_audit()
-        scene.await_chunks(2)
+@fault("F02b", "kill -9 of one of two workers, Redis + PostgreSQL", production())
+def kill_one_of_two(scene: Scene) -> None:
+    """The other takes the chunk over."""
+    with scene.worker() as worker, scene.worker():
+        scene.start_audit(chunks=3)
         scene.await_running()
-        experts = next(p for p in family(worker.pid) if "experts" in p.cmdline())
-        experts.send_signal(signal.SIGQUIT)
-        scene.clear()
-        scene.await_end()
-        scene.check()
-    return scene
+        kill_tree(worker.pid)
+        scene.recovers()
 
 
-@fault("F06", "SIGTERM, two seconds, SIGKILL: shorter than the chunk")
-def short_grace() -> Scene:
-    with embedded(SLOW, LABEL_AUDIT_CHUNK_ITEMS="200") as scene:
+@fault("F03", "SIGTERM in the middle of a chunk of 6 s", embedded(SLOW, **ONE_CHUNK))
+def drain(scene: Scene) -> None:
+    """The chunk is finished first, nothing is done twice."""
+    with scene.worker() as worker:
         scene.start_audit()
-        with scene.installation.worker() as worker:
-            scene.await_running()
-            worker.send_signal(signal.SIGTERM)
-            time.sleep(2)
-            kill_tree(worker.pid)
-        with scene.installation.worker():
-            scene.clear()
-            scene.await_end()
-            scene.check()
-    return scene
+        scene.await_running()
+        time.sleep(1)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=30) == 0
+    assert scene.installation.chunks_done() == 1
+    with scene.worker():
+        scene.recovers(attempts=1)
 
 
-@fault("F33", "SIGSTOP until another worker has taken the chunk, then SIGCONT")
-def frozen() -> Scene:
-    with production(SLOW) as scene, scene.installation.worker() as worker:
+@fault("F04", "SIGTERM three times, then SIGQUIT", embedded(SLOW, LABEL_AUDIT_CHUNK_ITEMS="100"))
+def impatient(scene: Scene) -> None:
+    """The worker that comes after takes up what was left."""
+    with scene.worker() as worker:
         scene.start_audit()
-        scene.await_chunks(2)
+        scene.await_running()
+        members = family(worker.pid)
+        for number in (*[signal.SIGTERM] * 3, signal.SIGQUIT):
+            worker.send_signal(number)
+            time.sleep(0.3)
+        worker.wait(timeout=30)
+        psutil.wait_procs(members, timeout=20)
+    with scene.worker():
+        scene.recovers()
+
+
+@fault("F05", "SIGQUIT of the Celery process with a chunk in hand", embedded())
+def quit_celery(scene: Scene) -> None:
+    """Its parent starts another one."""
+    with scene.worker() as worker:
+        scene.start_audit(chunks=2)
+        scene.await_running()
+        next(p for p in family(worker.pid) if "experts" in p.cmdline()).send_signal(signal.SIGQUIT)
+        scene.recovers()
+
+
+@fault("F06", "SIGTERM, two seconds, SIGKILL: shorter than the chunk", embedded(SLOW, **ONE_CHUNK))
+def short_grace(scene: Scene) -> None:
+    """The worker that comes after takes the chunk over."""
+    with scene.worker() as worker:
+        scene.start_audit()
+        scene.await_running()
+        worker.send_signal(signal.SIGTERM)
+        time.sleep(2)
+        kill_tree(worker.pid)
+    with scene.worker():
+        scene.recovers()
+
+
+@fault("F33", "SIGSTOP until another worker has taken the chunk, then SIGCONT", production(SLOW))
+def frozen(scene: Scene) -> None:
+    """What the frozen worker commits is refused, as its claim is lost."""
+    with scene.worker() as worker:
+        scene.start_audit(chunks=2)
         owner = scene.await_running()
         members = family(worker.pid)
         for process in members:
             process.suspend()
-        with scene.installation.worker():
+        with scene.worker():
             scene.clear()
             wait_until(
                 lambda: owner not in scene.installation.running_owners(), "the chunk is taken over"
@@ -143,103 +116,73 @@ def frozen() -> Scene:
             time.sleep(10)
             for process in members:
                 process.resume()
-            scene.await_end()
-            scene.check()
+            scene.recovers()
             discarded = scene.installation.log.read_text().count("claim lost")
             scene.notes.append(f"stale commits refused: {discarded}")
-    return scene
 
 
-@fault("F36", "two workers, each with its reconciler, on one database")
-def two_of_everything() -> Scene:
-    with embedded() as scene, scene.installation.worker(), scene.installation.worker():
-        scene.clear()
+@fault("F36", "two workers, each with its reconciler, on one database", embedded())
+def two_of_everything(scene: Scene) -> None:
+    """No chunk is tried twice."""
+    with scene.worker(), scene.worker():
         scene.start_audit()
-        scene.await_end()
-        scene.check()
-        attempts = scene.installation.query("SELECT MAX(attempts) FROM audit_chunk")[0][0]
-        assert attempts == 1, f"a chunk was scored {attempts} times"
-    return scene
+        scene.recovers(attempts=1)
 
 
-CANCEL = """
-from audit.models import Audit
-from audit.services.audits import {name}
-assert {name}(Audit.objects.get())
-"""
+@fault("F40", "cancelled queued, running and offline; worker restarted; resumed", embedded())
+def cancel(scene: Scene) -> None:
+    """It stops after the chunk in hand and stays cancelled until it is resumed."""
+    scene.start_audit()
+    scene.change_audit("cancel_audit")
+    with scene.worker():
+        time.sleep(6)
+        assert scene.installation.chunks_done() == 0, "a cancelled audit was worked on"
+        scene.change_audit("resume_audit")
+        scene.await_chunks(3)
+        scene.change_audit("cancel_audit")
+        done = scene.installation.chunks_done()
+        time.sleep(3)
+        assert scene.installation.chunks_done() <= done + 1
+    with scene.worker():
+        time.sleep(5)
+        assert scene.installation.chunks_done() <= done + 1, "a restart undid the cancel"
+        scene.change_audit("resume_audit")
+        scene.recovers()
 
 
-@fault("F40", "cancelled queued, running and offline; restarted; resumed")
-def cancel() -> Scene:
-    with embedded() as scene:
-        scene.start_audit()
-        shell(scene, "cancel_audit")
-        with scene.installation.worker():
-            time.sleep(6)
-            assert scene.installation.chunks_done() == 0, "a cancelled audit was worked on"
-            shell(scene, "resume_audit")
-            scene.await_chunks(3)
-            shell(scene, "cancel_audit")
-            done = scene.installation.chunks_done()
-            time.sleep(3)
-            assert scene.installation.chunks_done() <= done + 1
-        with scene.installation.worker():
-            time.sleep(5)
-            assert scene.installation.chunks_done() <= done + 1, "a restart undid the cancel"
-            shell(scene, "resume_audit")
-            scene.clear()
-            scene.await_end()
-            scene.check()
-    return scene
-
-
-def shell(scene: Scene, name: str) -> None:
-    scene.installation.run("shell", "-c", CANCEL.format(name=name))
-
-
-def wrong_clock(offset: str) -> Scene:
+def wrong_clock(scene: Scene, offset: str) -> None:
     faketime = shutil.which("faketime")
     assert faketime, "needs Debian's faketime"
-    with (
-        production() as scene,
-        scene.installation.worker(before=[faketime, "-f", offset]),
-        scene.installation.worker(),
-    ):
-        scene.clear()
+    with scene.worker(before=[faketime, "-f", offset]), scene.worker():
         scene.start_audit()
-        scene.await_end()
-        scene.check()
-        attempts = scene.installation.query("SELECT MAX(attempts) FROM audit_chunk")[0][0]
-        assert attempts == 1, f"a chunk was scored {attempts} times"
-        (low, high), *_ = scene.installation.query(
-            "SELECT MIN(t), MAX(t) FROM (SELECT finished_at - claimed_at AS t FROM audit_chunk) c"
-        )
-        assert 0 <= low.total_seconds() <= high.total_seconds() < 60, (low, high)
-    return scene
+        scene.recovers(attempts=1)
+    (low, high), *_ = scene.installation.query(
+        "SELECT MIN(t), MAX(t) FROM (SELECT finished_at - claimed_at AS t FROM audit_chunk) c"
+    )
+    assert 0 <= low.total_seconds() <= high.total_seconds() < 60, (low, high)
 
 
-@fault("F41a", "one worker's clock is an hour fast")
-def fast_clock() -> Scene:
-    return wrong_clock("+1h")
+@fault("F41a", "one of two workers has a clock that is an hour fast", production())
+def fast_clock(scene: Scene) -> None:
+    """No claim runs out early, no chunk takes an hour."""
+    wrong_clock(scene, "+1h")
 
 
-@fault("F41b", "one worker's clock is an hour slow")
-def slow_clock() -> Scene:
-    return wrong_clock("-1h")
+@fault("F41b", "one of two workers has a clock that is an hour slow", production())
+def slow_clock(scene: Scene) -> None:
+    """No claim runs out early, no chunk takes less than no time."""
+    wrong_clock(scene, "-1h")
 
 
-@fault("F42", "messages with unknown arguments, unknown tasks, rubbish")
-def strange_messages() -> Scene:
-    with production(VERY_SLOW) as scene, scene.installation.worker():
-        scene.start_audit()
-        scene.await_chunks(1)
+@fault("F42", "messages with unknown arguments, unknown tasks, rubbish", production(VERY_SLOW))
+def strange_messages(scene: Scene) -> None:
+    """What can be understood is done, the rest is dropped."""
+    with scene.worker():
+        scene.start_audit(chunks=1)
         for _ in range(2):
             scene.installation.run("shell", "-c", STRANGE)
         scene.broker.lpush("experts", "this is no message")
-        scene.clear()
-        scene.await_end()
-        scene.check(quiet=False)
-    return scene
+        scene.recovers(quiet=False)
 
 
 STRANGE = """
@@ -254,11 +197,11 @@ app.send_task("audit.tasks.process_chunk", ("not a number",), queue="experts")
 """
 
 
-@fault("B160", "a worker of another version than the installation")
-def other_version() -> Scene:
-    with embedded() as scene, scene.installation.worker() as worker:
-        scene.start_audit()
-        scene.await_chunks(2)
+@fault("B160", "the installation becomes another version than its worker, then again", embedded())
+def other_version(scene: Scene) -> None:
+    """The worker stops its processes, says so, and starts them again."""
+    with scene.worker() as worker:
+        scene.start_audit(chunks=2)
         n_processes = len(family(worker.pid))
         scene.installation.change("UPDATE audit_installation SET version = '0.0.9'")
         wait_until(lambda: len(family(worker.pid)) == 1, "the worker's processes stop")
@@ -270,31 +213,51 @@ def other_version() -> Scene:
         scene.installation.change("UPDATE audit_installation SET version = '0.1.0'")
         scene.clear()
         wait_until(lambda: len(family(worker.pid)) == n_processes, "they are started again")
+        scene.recovers()
+
+
+@fault("F45", "2,000 chunks", embedded(("stub:4-1", "stub:4-2"), LABEL_AUDIT_CHUNK_ITEMS="1"))
+def many_chunks(scene: Scene) -> None:
+    """The pool process grows by less than 1 MB in 100 chunks, or is replaced."""
+    scene.installation.import_pictures("many", n_items=1000)
+    with scene.worker() as worker:
+        scene.installation.run("audit", "many", "--experts", *scene.experts)
+        scene.clear()
+        sizes = []
+        while scene.installation.chunks_done() < 2000:
+            owners = scene.installation.running_owners()
+            if owners and psutil.pid_exists(pid := int(owners[0].rpartition(":")[2])):
+                memory = psutil.Process(pid).memory_info().rss / 2**20
+                sizes.append((pid, scene.installation.chunks_done(), memory))
+            time.sleep(0.5)
         scene.await_end()
-        scene.check()
-    return scene
+        assert worker.poll() is None
+    slopes = [growth(sizes, pid) for pid in dict.fromkeys(pid for pid, _, _ in sizes)]
+    longest = max(slopes, key=lambda each: each[1])
+    scene.notes.append(
+        f"{longest[0]:+.2f} MB per 100 chunks over {longest[1]} chunks of one process, "
+        f"{max(memory for _, _, memory in sizes):.0f} MB at most; {len(slopes)} processes"
+    )
+    assert longest[0] < 1
+    assert scene.most_attempts == 1
+    audit = scene.installation.json("audit", "many", "--experts", *scene.experts, "--wait")
+    assert audit["sha256"] == undisturbed_many(scene)
+    scene.result = "same hash"
 
 
-@fault("F45", "2,000 chunks: memory of the pool process")
-def many_chunks() -> Scene:
-    with embedded(("stub:4-1", "stub:4-2"), LABEL_AUDIT_CHUNK_ITEMS="1") as scene:
-        scene.installation.import_pictures("many", n_items=1000)
-        scene.installation.run("audit", "many", "--experts", "stub:4-1", "stub:4-2")
-        with scene.installation.worker() as worker:
-            scene.await_chunks(100)
-            sizes = []
-            while scene.installation.audit_state()[0] == "scoring":
-                done = scene.installation.chunks_done()
-                owners = scene.installation.running_owners()
-                if owners and psutil.pid_exists(pid := int(owners[0].rpartition(":")[2])):
-                    sizes.append((pid, done, psutil.Process(pid).memory_info().rss / 2**20))
-                time.sleep(0.5)
-            assert worker.poll() is None
-        pid = sizes[0][0]
-        first, last = ([each for each in sizes if each[0] == pid][place] for place in (0, -1))
-        slope = 100 * (last[2] - first[2]) / max(last[1] - first[1], 1)
-        scene.notes.append(
-            f"{slope:+.2f} MB per 100 chunks over {last[1] - first[1]} chunks, {last[2]:.0f} MB"
-        )
-        assert slope < 1
-    return scene
+def growth(sizes: list[tuple[int, int, float]], pid: int) -> tuple[float, int]:
+    """Return a process's MB per 100 chunks, and over how many chunks that was seen.
+
+    The first hundred load libraries, which is no growth.
+    """
+    own = [each for each in sizes if each[0] == pid]
+    settled = [each for each in own if each[1] >= own[0][1] + 100] or own
+    n_chunks = settled[-1][1] - settled[0][1]
+    return 100 * (settled[-1][2] - settled[0][2]) / max(n_chunks, 1), n_chunks
+
+
+def undisturbed_many(scene: Scene) -> str:
+    """Return the hash of the same audit with chunks of the usual size, by no worker."""
+    usual = Installation(scene.installation.home.with_name("usual"))
+    usual.import_pictures("many", n_items=1000)
+    return str(usual.json("audit", "many", "--experts", *scene.experts, "--wait")["sha256"])

@@ -9,11 +9,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +31,13 @@ if TYPE_CHECKING:
 # What PYTHONPATH has to be for processes that break on purpose; they break our own modules.
 INJECTED = f"{Path(__file__).parent / 'injection'}:{ROOT}"
 N_ITEMS, MARKED = 200, 107
+# Experts by milliseconds an item, and so by how long there is to strike.
+QUICK = ("stub:4-1-5", "stub:4-2-5")
+STEADY = ("stub:4-1-15", "stub:4-2-15")
+SLOW = ("stub:4-1-30", "stub:4-2-30")
+VERY_SLOW = ("stub:4-1-60", "stub:4-2-60")
 # What may take so long after a fault is over.
-RECOVERY_SECONDS = 120
+RECOVERY_SECONDS = 180
 # Lines of a log that tell of an exception nobody handled.
 UNHANDLED = re.compile(r"^(?!.*WARNING).*(Unrecoverable error|raised unexpected|Internal Server)")
 
@@ -76,6 +82,7 @@ class Scene:
     redis: ValkeyServer | None = None
     postgres: PostgresServer | None = None
     notes: list[str] = field(default_factory=list)
+    result: str = ""
     cleared_at: float = 0.0
     recovered_after: float = 0.0
     finished_after: float = 0.0
@@ -85,8 +92,28 @@ class Scene:
         assert self.redis is not None
         return self.redis.client()
 
-    def start_audit(self) -> None:
+    def worker(self, *arguments: str, **more: Any) -> AbstractContextManager[Popen[bytes]]:
+        """Run a real worker while the block lasts."""
+        return self.installation.worker(*arguments, **more)
+
+    def start_audit(self, *, chunks: int = 0) -> None:
+        """Start the audit; wait until so many chunks are done, if a worker runs."""
         self.installation.run("audit", "pictures", "--experts", *self.experts)
+        self.await_chunks(chunks)
+
+    def change_audit(self, name: str) -> None:
+        """Call one of the services: cancel_audit, resume_audit."""
+        self.installation.run(
+            "shell", "-c",
+            "from audit.models import Audit\n"
+            f"from audit.services.audits import {name}\n"
+            f"assert {name}(Audit.objects.get())",
+        )  # fmt: skip
+
+    @property
+    def most_attempts(self) -> int:
+        """Return how often the chunk was claimed that was claimed most often."""
+        return int(self.installation.query("SELECT MAX(attempts) FROM audit_chunk")[0][0])
 
     def await_chunks(self, n_done: int) -> None:
         wait_until(lambda: self.installation.chunks_done() >= n_done, f"{n_done} chunks are done")
@@ -100,6 +127,10 @@ class Scene:
 
         wait_until(somebody_runs, "a chunk is running")
         return owners[0]
+
+    def await_pool_process(self) -> int:
+        """Return the process that has a chunk in hand."""
+        return int(self.await_running().rpartition(":")[2])
 
     def clear(self) -> None:
         """Note that the fault is over: from here on time counts."""
@@ -122,6 +153,20 @@ class Scene:
     def _progress(self) -> tuple[Any, ...]:
         return (self.installation.chunks_done(), self.installation.audit_state())
 
+    def recovers(
+        self, *, attempts: int | None = None, left_out: int | None = None, quiet: bool = True
+    ) -> None:
+        """The fault is over: assert that the audit ends as if there hadn't been one.
+
+        `attempts` is how often the unluckiest chunk may have been tried.
+        """
+        if not self.cleared_at:
+            self.clear()
+        self.await_end()
+        self.check(left_out=left_out, quiet=quiet)
+        if attempts is not None:
+            assert self.most_attempts == attempts, self.most_attempts
+
     def check(self, *, left_out: int | None = None, quiet: bool = True) -> None:
         """Assert what must hold after every fault; `left_out` is the item that had to go."""
         golden, logits = undisturbed(self.experts)
@@ -135,6 +180,7 @@ class Scene:
             np.testing.assert_array_equal(ours, expected)
         if left_out is None:
             assert sha256 == golden, "another hash than without the fault"
+        self.result = "same hash" if left_out is None else "same but for the item"
         self._check_nothing_left_behind()
         if quiet:
             log = self.installation.log
@@ -169,15 +215,27 @@ class Scene:
         assert len(found) == listed, found
 
 
+Stage = Callable[[], AbstractContextManager[Scene]]
+
+
+def embedded(experts: tuple[str, str] = STEADY, **settings: str) -> Stage:
+    """Return a stage on SQLite and a folder of messages."""
+    return partial(_embedded, experts, settings)
+
+
+def production(
+    experts: tuple[str, str] = STEADY, redis: Mapping[str, Any] | None = None, **settings: str
+) -> Stage:
+    """Return a stage on PostgreSQL and Redis, servers of its own that may be killed."""
+    return partial(_production, experts, redis, settings)
+
+
 @contextmanager
-def embedded(
-    experts: tuple[str, str] = ("stub:4-1-15", "stub:4-2-15"), **environment: str
-) -> Iterator[Scene]:
-    """Stage a fault on SQLite and a folder of messages."""
+def _embedded(experts: tuple[str, str], settings: Mapping[str, str]) -> Iterator[Scene]:
     home = Path(tempfile.mkdtemp(prefix="label-audit-fault-"), "home")
     shutil.copytree(pictures(), home)
     try:
-        scene = Scene(Installation(home, migrate=False, **environment), experts)
+        scene = Scene(Installation(home, migrate=False, **settings), experts)
         with telling(scene):
             yield scene
     finally:
@@ -201,7 +259,7 @@ def telling(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def servers(
-    home: Path, redis: dict[str, Any] | None = None
+    home: Path, redis: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[PostgresServer, ValkeyServer]]:
     """Run a PostgreSQL and a Redis server with their files in a folder."""
     # The package wants a private folder for its lock, at the time it is imported.
@@ -220,12 +278,9 @@ def servers(
 
 
 @contextmanager
-def production(
-    experts: tuple[str, str] = ("stub:4-1-15", "stub:4-2-15"),
-    redis: dict[str, Any] | None = None,
-    **environment: str,
+def _production(
+    experts: tuple[str, str], redis: Mapping[str, Any] | None, settings: Mapping[str, str]
 ) -> Iterator[Scene]:
-    """Stage a fault on PostgreSQL and Redis, servers of its own that may be killed."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="label-audit-fault-")))
         home.chmod(0o755)
@@ -234,7 +289,7 @@ def production(
             home / "home",
             database=postgres.get_uri(),
             redis=server.connection_url,
-            **environment,
+            **settings,
         )
         scene = Scene(installation, experts, server, postgres)
         stack.callback(lambda: stop_redis(scene.redis))

@@ -2,6 +2,8 @@
 
 FAULT_AT_ITEM=kill|abort|segfault|memory|hang|exit|interrupt|generator: what happens to a process
 whose stub expert is given the marked picture (its first pixel is 1, 2, 3).
+FAULT_AT_COMMIT=FILE: once the file is there, the process that next commits a transaction removes it
+and is killed, before or after the commit, as the file says.
 FAULT_VISIBILITY=seconds: after so long without an answer Redis hands a message out again.
 """
 
@@ -12,6 +14,8 @@ import os
 import resource
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 MARK = (1, 2, 3)
@@ -56,6 +60,25 @@ def poison(name: str) -> None:
     StubExpert.predict = predict  # type: ignore[method-assign]
 
 
+def kill_at_commit(flag: Path) -> None:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    healthy = BaseDatabaseWrapper.commit
+
+    def commit(self: Any) -> None:
+        moment = ""
+        with suppress(FileNotFoundError):
+            moment = flag.read_text()
+            flag.unlink()
+        if moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        healthy(self)
+        if moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    BaseDatabaseWrapper.commit = commit
+
+
 def shorten_visibility(seconds: float) -> None:
     from kombu.transport.redis import Channel
 
@@ -68,3 +91,5 @@ if os.environ.get("FAULT_AT_ITEM"):
     poison(os.environ["FAULT_AT_ITEM"])
 if os.environ.get("FAULT_VISIBILITY"):
     shorten_visibility(float(os.environ["FAULT_VISIBILITY"]))
+if os.environ.get("FAULT_AT_COMMIT"):
+    kill_at_commit(Path(os.environ["FAULT_AT_COMMIT"]))
