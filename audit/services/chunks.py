@@ -20,6 +20,7 @@ from audit.models import Chunk, ScoreSet, UnscorableItem
 from audit.querysets import ChunkQuerySet
 from audit.redaction import clean_error
 from audit.services import claims
+from audit.services.batch_sizes import settle_batch_size
 from audit.services.closing import finish_scores
 from audit.services.endpoints import endpoints_for
 from audit.services.inputs import ItemRow, prepare_inputs, read_items
@@ -144,6 +145,7 @@ def score_pending(chunk: Chunk) -> bool:
         try:
             expert = loaded_expert(score_set.expert)
             _check_expert(score_set, expert)
+            settle_batch_size(score_set, expert)
             items = read_items(score_set.dataset, chunk.start, chunk.stop)
             predicted = predict_items(expert, score_set, items)
         except (ExpertRefused, UnknownExpertError) as error:

@@ -156,6 +156,7 @@ def forget_scores(score_set: ScoreSet) -> None:
         work=Claimable.Work.PENDING,
         epoch=F("epoch") + 1,
         attempts=0,
+        parameters={},
         card={},
         sha256="",
         error="",

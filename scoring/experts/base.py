@@ -174,6 +174,26 @@ class BoundedExpert(Protocol):
     def predict_bounded(self, inputs: Sequence[Any]) -> BoundedPrediction: ...
 
 
+class Batches(Protocol):
+    """How many inputs an expert computes at a time: it moves the last bits of logits."""
+
+    def find_size(self) -> int:
+        """Return the size to use on this device, searched for where that pays."""
+        ...
+
+    def use_size(self, batch_size: int) -> None:
+        """Take batches of this size from now on, or smaller ones where memory is short."""
+        ...
+
+
+@runtime_checkable
+class BatchedExpert(Protocol):
+    """An expert whose batch size is settled once for all who compute the same scores."""
+
+    @property
+    def batches(self) -> Batches: ...
+
+
 def fill_absent_choices(logits: Logits, n_classes: int) -> Logits:
     """Return ``logits`` (n_items, n_choices) widened to ``n_classes``, finite where possible.
 

@@ -15,7 +15,8 @@ from scoring.experts.base import (
     UnscorableInputsError,
 )
 from scoring.experts.devices import choose_device, choose_dtype, describe_device
-from scoring.experts.names import MAX_BATCH_SIZE, ExpertName
+from scoring.experts.names import ExpertName
+from scoring.experts.options import MAX_BATCH_SIZE
 
 CPU_TOKENS = 512
 GPU_TOKENS = 32_768

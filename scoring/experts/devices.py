@@ -72,6 +72,16 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return "DefaultCPUAllocator" in text or "out of memory" in text
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was given; a CPU always has."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def release_memory(device: torch.device) -> None:
     """Give cached device memory back, so that a smaller batch finds it in one piece."""
     import torch

@@ -9,6 +9,7 @@ pictures ahead while the device computes.
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,19 +18,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scoring.experts.base import ExpertRefused, InputProblem, Logits, UnscorableInputsError
+from scoring.experts.batch_search import find_fastest
 from scoring.experts.devices import (
     describe_device,
     is_out_of_memory,
     release_memory,
     repeatable_numerics,
+    wait_for,
 )
+from scoring.experts.options import MAX_BATCH_SIZE
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
 CPU_BATCH = 8  # measured: larger ones leave the cache, smaller ones gain nothing
-GPU_BATCH = 64
+GPU_BATCH = 64  # until it is searched for
+TIMED_BATCHES = 3
+SEARCH_PICTURE = (500, 375)
 # Beyond it, Python's own part of every lane begins to queue for the interpreter lock.
 MAX_LANES = 8
 BATCHES_AHEAD = 2
@@ -54,10 +60,47 @@ class ImageBatches:
         n_classes: int,
     ) -> None:
         self.batch_size = batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+        self._is_searched = batch_size is None and device.type != "cpu"
+        self._largest = MAX_BATCH_SIZE
         self._read = read
         self._forward = forward
         self._device = device
         self._n_classes = n_classes
+
+    def find_size(self) -> int:
+        """Return the batch size that this device is fastest with.
+
+        It is searched for, within seconds, on GPUs only, and where none was asked for: on a CPU
+        every batch stays within a core's cache, and larger ones gain nothing.
+        """
+        return self.search() if self._is_searched else self.batch_size
+
+    def use_size(self, batch_size: int) -> None:
+        """Take batches of this size from now on, or of what is known to fit the memory."""
+        self.batch_size = min(batch_size, self._largest)
+
+    def search(self) -> int:
+        """Return the fastest batch size by computing batches of grey pictures."""
+        with repeatable_numerics(self._device):
+            found = find_fastest(self._time_batch)
+        release_memory(self._device)
+        return found
+
+    def _time_batch(self, size: int) -> float | None:
+        """Return the seconds a batch takes, once it has run; None where it does not fit."""
+        from PIL import Image
+
+        picture = self._read(Image.new("RGB", SEARCH_PICTURE, "grey"))
+        batch = _stack([picture] * size)
+        if self._try(batch) is None:
+            return None
+        wait_for(self._device)
+        started = time.perf_counter()
+        for _ in range(TIMED_BATCHES):
+            if self._try(batch) is None:
+                return None
+        wait_for(self._device)
+        return (time.perf_counter() - started) / TIMED_BATCHES
 
     def predict(self, inputs: Sequence[Image.Image]) -> Logits:
         """Return float32 logits of shape (n_images, n_classes).
@@ -127,7 +170,8 @@ class ImageBatches:
             batch = pixels[start : start + self.batch_size]
             logits = self._try(batch)
             if logits is None and len(batch) > 1:
-                self.batch_size = min(self.batch_size, len(batch) // 2)
+                self._largest = min(self._largest, len(batch) // 2)
+                self.use_size(self.batch_size)
                 release_memory(self._device)
                 continue
             if logits is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.endpoints import Endpoint, EndpointError, find_endpoint
 from scoring.experts.options import (
+    MAX_BATCH_SIZE,
     ImageOptions,
     QuestionOptions,
     read_image_options,
@@ -20,8 +21,7 @@ from scoring.experts.timm_names import is_architecture, suggest_architectures
 from scoring.experts.weights_file import read_header
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
-IMAGE_OPTIONS = ("precision", "resize")
-MAX_BATCH_SIZE = 4096
+IMAGE_OPTIONS = ("precision", "resize", "batch")
 
 _STUB = re.compile(r"[1-9]\d{0,5}(-\d{1,9}(-\d{1,6})?)?")
 _TIMM = re.compile(r"(?P<model>[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?)(@(?P<file>.+))?")
@@ -54,7 +54,7 @@ def parse_stub(text: str, model: str, weights_root: Path | None) -> ExpertName: 
 
 
 def parse_timm(text: str, model: str, weights_root: Path | None) -> ExpertName:
-    """Parse ``NAME[@FILE.safetensors][,precision=...][,resize=...]``.
+    """Parse ``NAME[@FILE.safetensors][,precision=...][,resize=...][,batch=N]``.
 
     The architecture must be known and the file readable. A relative file is looked for under
     ``weights_root`` first, then in the current directory.

@@ -10,11 +10,13 @@ from scoring.experts.base import ExpertRefused, Question, UnknownExpertError
 from scoring.experts.prompts import DEFAULTS, SCORINGS, PromptTemplate, Scoring, find_prompt
 
 MAX_SHOTS = 100
+MAX_BATCH_SIZE = 4096
 PRECISIONS = ("float32", "bfloat16", "float16")
 RESIZES = ("fast", "exact")
 
 _OPTION = re.compile(r",(?P<key>[a-z_]+)=(?P<value>[A-Za-z0-9@._-]*)\Z")
 _SHOTS = re.compile(r"0|[1-9][0-9]{0,2}")
+_BATCH = re.compile(r"[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,15 @@ class QuestionOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """How a classifier of images computes: in what precision, and how pictures are resized.
+    """How a classifier of images computes: precision, how pictures are resized, how many at a time.
 
     ``fast`` resizes as torch does, ``exact`` as Pillow does and timm's own evaluation with it; a
-    colour differs by two steps of 255 at most.
+    colour differs by two steps of 255 at most. ``batch`` None leaves the number to the device.
     """
 
     precision: str = "float32"
     resize: str = "fast"
+    batch: int | None = None
 
 
 def split_options(text: str, allowed: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -91,11 +94,14 @@ def read_question_options(options: Mapping[str, str]) -> QuestionOptions:
 
 
 def read_image_options(options: Mapping[str, str]) -> ImageOptions:
-    """Read ``precision`` and ``resize``."""
+    """Read ``precision``, ``resize`` and ``batch``."""
     resize = options.get("resize", RESIZES[0])
     if resize not in RESIZES:
         raise UnknownExpertError(f"resize={resize} is not one of {', '.join(RESIZES)}")
-    return ImageOptions(_read_precision(options), resize)
+    batch = options.get("batch")
+    if batch is not None and not (_BATCH.fullmatch(batch) and int(batch) <= MAX_BATCH_SIZE):
+        raise UnknownExpertError(f"batch={batch} is not a number from 1 to {MAX_BATCH_SIZE}")
+    return ImageOptions(_read_precision(options), resize, int(batch) if batch else None)
 
 
 def _read_precision(options: Mapping[str, str]) -> str:

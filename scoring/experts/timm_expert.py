@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TimmExpert:
-    """``timm:NAME[@FILE.safetensors][,precision=...][,resize=...]``, in evaluation mode.
+    """``timm:NAME[@FILE.safetensors][,precision=...][,resize=...][,batch=N]``, in evaluation mode.
 
     The model brings its own transform. The same inputs in the same call give the same logits.
     """
@@ -52,7 +52,7 @@ class TimmExpert:
             self._transform.pixels,
             self._compute,
             device=where,
-            batch_size=batch_size,
+            batch_size=batch_size or name.image.batch,
             n_classes=loaded.n_classes,
         )
         self.card = ExpertCard(

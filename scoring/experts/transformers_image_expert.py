@@ -30,7 +30,7 @@ _BACKENDS = {"fast": "torchvision", "exact": "pil"}
 
 
 class TransformersImageExpert:
-    """``transformers:MODEL[,precision=...][,resize=...]`` of a ``...ForImageClassification`` model.
+    """``transformers:MODEL[,precision=...][,resize=...][,batch=N]``, a classifier of images.
 
     ``resize=exact`` runs the processor as it was written for Pillow, ``fast`` on torchvision.
     """
@@ -72,7 +72,7 @@ class TransformersImageExpert:
             self._pixels,
             self._compute,
             device=where,
-            batch_size=batch_size,
+            batch_size=batch_size or name.image.batch,
             n_classes=n_classes,
         )
         self.card = ExpertCard(

@@ -22,7 +22,7 @@ def pictures(n: int) -> list[Image.Image]:
 
 
 def read(picture: Image.Image):
-    return torch.tensor([[[picture.getpixel((0, 0))]]], dtype=torch.uint8)
+    return torch.tensor([[[picture.convert("L").getpixel((0, 0))]]], dtype=torch.uint8)
 
 
 class Memory:
@@ -41,7 +41,7 @@ class Memory:
         return torch.cat([values, -values], dim=1)
 
 
-def batches(forward, size: int = 8) -> ImageBatches:
+def batches(forward, size: int | None = 8) -> ImageBatches:
     return ImageBatches(read, forward, device=torch.device("cpu"), batch_size=size, n_classes=2)
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scoring.experts import ExpertRefused, load_expert
+from scoring.experts import ExpertRefused, UnknownExpertError, load_expert, parse_expert
 from scoring.experts.timm_transform import Transform, TransformConfig
 from scoring.experts.weights_file import write_weights
 
@@ -252,7 +252,7 @@ import socket
 def refuse(*args):
     raise AssertionError("a socket was opened")
 socket.socket.connect = refuse
-from scoring.experts import ExpertRefused, load_expert
+from scoring.experts import ExpertRefused, UnknownExpertError, load_expert, parse_expert
 """
     return subprocess.run(
         [sys.executable, "-c", guard + script],
@@ -329,3 +329,20 @@ def test_hub_weights_under_timms_older_names_are_renamed_as_timm_does(tmp_path):
     write_weights(tmp_path / "timm" / "deit_tiny_distilled_patch16_224.safetensors", wrapped, {})
     refusal = refusal_of("timm:deit_tiny_distilled_patch16_224", weights_root=tmp_path)
     assert refusal.reason_code == "strict_load"
+
+
+def test_all_that_a_gpu_computes_with_is_brought_there(plain_file):
+    # The meta device computes shapes only, and refuses tensors that lie elsewhere, as a GPU does.
+    for options in ("", ",precision=bfloat16"):
+        expert = load_expert(f"timm:{ARCHITECTURE}@{plain_file}{options}", device="cpu")
+        expert._model.to("meta")
+        pixels = torch.empty((2, 3, 160, 160), dtype=torch.uint8, device="meta")
+        logits = expert._compute(pixels)
+        assert (logits.device.type, tuple(logits.shape)) == ("meta", (2, 7))
+
+
+@pytest.mark.parametrize("batch", ["0", "-1", "x", "4097", "99999", ""])
+def test_a_batch_size_that_means_nothing_is_refused(plain_file, batch):
+    with pytest.raises(UnknownExpertError, match="batch="):
+        parse_expert(f"timm:{ARCHITECTURE}@{plain_file},batch={batch}")
+    assert parse_expert(f"timm:{ARCHITECTURE}@{plain_file},batch=4096").image.batch == 4096

@@ -183,3 +183,12 @@ def test_a_processor_that_cannot_be_used_is_refused(folder, changes):
 def test_a_model_without_its_processor_is_refused(folder):
     (folder / "preprocessor_config.json").unlink()
     assert refuse(folder).reason_code == "transform"
+
+
+def test_all_that_a_gpu_computes_with_is_brought_there(vit):
+    # The meta device computes shapes only, and refuses tensors that lie elsewhere, as a GPU does.
+    expert = load_expert(f"transformers:{vit},batch=4", device="cpu")
+    assert expert.batches.batch_size == 4
+    expert._model.to("meta")
+    logits = expert._compute(torch.empty((2, 3, 32, 32), device="meta"))
+    assert (logits.device.type, tuple(logits.shape)) == ("meta", (2, N_CLASSES))
