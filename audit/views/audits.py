@@ -26,6 +26,7 @@ from audit.services.progress import engine_trouble, expert_progress
 from audit.views.access import find_audit
 
 REASONS_SHOWN = 200
+STOPPED = {Audit.State.FAILED, Audit.State.CANCELLED}
 STAGES = [
     (Audit.State.SCORING, "Scoring"),
     (Audit.State.CALIBRATING, "Calibrating"),
@@ -116,9 +117,15 @@ def audit_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def audit_progress(request: HttpRequest, pk: int) -> HttpResponse:
-    """Answer the page's poll: the progress, or "load the page anew" once nothing moves."""
+    """Answer the page's poll: the progress, or "load the page anew" when more of it has changed.
+
+    That is when an audit ends, and when somebody cancels or resumes it elsewhere; `shown` is the
+    state that the page shows.
+    """
     audit = find_audit(request, pk)
-    if not audit.is_under_way:
+    if not audit.is_under_way and audit.state != request.GET.get("shown"):
+        return HttpResponseClientRefresh()
+    if audit.is_under_way and request.GET.get("shown") in STOPPED:
         return HttpResponseClientRefresh()
     return render(request, "audit/_progress.html", _progress_context(audit))
 
@@ -170,7 +177,7 @@ def _progress_context(audit: Audit) -> dict[str, Any]:
 def _stages(audit: Audit, *, is_scored: bool) -> list[Stage]:
     """Return the stage strip; what failed or was cancelled stopped at its first open stage."""
     names = [state for state, _ in STAGES]
-    stopped = audit.state in {Audit.State.FAILED, Audit.State.CANCELLED}
+    stopped = audit.state in STOPPED
     place = (1 if is_scored else 0) if stopped else names.index(Audit.State(audit.state))
     statuses = {place: "stopped" if stopped else "done" if audit.is_ready else "current"}
     return [

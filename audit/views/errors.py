@@ -11,12 +11,13 @@ from django.template.loader import render_to_string
 RETRY_AFTER_SECONDS = 5
 
 
-def server_error(_request: HttpRequest) -> HttpResponse:
+def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a request that raised; called while the exception is being handled.
 
     Pages here know no user: looking one up would ask the database again.
     """
     if isinstance(sys.exception(), OperationalError | InterfaceError):
-        page = render_to_string("503.html")
+        again = RETRY_AFTER_SECONDS if request.method == "GET" else 0
+        page = render_to_string("503.html", {"again_after": again})
         return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     return HttpResponseServerError(render_to_string("500.html"))

@@ -57,7 +57,7 @@ def listen():
 def test_the_page_polls_while_the_audit_is_under_way(client, dataset, maintainer):
     audit = make_running_audit(dataset)
     page = client.get(address(audit)).content.decode()
-    assert f'hx-get="{address(audit, "audit_progress")}"' in page
+    assert f'hx-get="{address(audit, "audit_progress")}?shown=scoring"' in page
     assert "4 of 12 items" in page
     assert "1 of 3 chunks" in page
     assert "stub:3-1" in page
@@ -75,9 +75,37 @@ def test_the_poll_answers_with_the_progress_alone(client, dataset, maintainer):
 def test_the_poll_reloads_the_page_once_nothing_moves(client, dataset, maintainer, state):
     audit = make_running_audit(dataset)
     Audit.objects.filter(pk=audit.pk).update(state=state)
-    answer = client.get(address(audit, "audit_progress"))
+    answer = client.get(address(audit, "audit_progress"), {"shown": "scoring"})
     assert answer["HX-Refresh"] == "true"
-    assert "hx-trigger" not in client.get(address(audit)).content.decode()
+    page = client.get(address(audit)).content.decode()
+    assert ("every 5s" in page) == (state != "ready")
+    assert "every 1s" not in page
+
+
+def test_a_stopped_page_looks_now_and_then_whether_somebody_resumed(client, dataset, maintainer):
+    audit = make_running_audit(dataset)
+    poll = address(audit, "audit_progress")
+    Audit.objects.filter(pk=audit.pk).update(state="cancelled")
+    answer = client.get(poll, {"shown": "cancelled"})
+    assert "HX-Refresh" not in answer
+    assert "Cancelled." in answer.content.decode()
+    Audit.objects.filter(pk=audit.pk).update(state="failed")
+    assert client.get(poll, {"shown": "cancelled"})["HX-Refresh"] == "true"
+    Audit.objects.filter(pk=audit.pk).update(state="scoring")
+    assert client.get(poll, {"shown": "cancelled"})["HX-Refresh"] == "true"
+    assert "HX-Refresh" not in client.get(poll, {"shown": "calibrating"})
+
+
+def test_without_a_worker_nobody_is_said_to_score(client, dataset, maintainer):
+    audit = make_running_audit(dataset)
+    Chunk.objects.filter(work="pending", start=4).update(work="running", owner="host:77")
+    page = client.get(address(audit)).content.decode()
+    assert "waits for a worker" in page
+    assert "host:77" not in page
+    listen()
+    page = client.get(address(audit)).content.decode()
+    assert "waits for a worker" not in page
+    assert "host:77" in page
 
 
 def test_the_page_says_when_no_worker_is_listening(client, dataset, maintainer):

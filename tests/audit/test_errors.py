@@ -31,7 +31,13 @@ def test_f22_pages_answer_503_and_when_to_come_again(client, monkeypatch, error,
     answer = client.get("/")
     assert answer.status_code == 503
     assert answer["Retry-After"] == "5"
-    assert "away for a moment" in answer.content.decode()
+    page = answer.content.decode()
+    assert "away for a moment" in page
+    # A page comes back by itself; a form isn't sent twice.
+    assert '<meta http-equiv="refresh" content="5">' in page
+    sent = client.post("/").content.decode()
+    assert "refresh" not in sent
+    assert place == "the page" or "Go back and send it again" in sent
 
 
 def test_other_errors_are_ours():

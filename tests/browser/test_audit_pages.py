@@ -8,6 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -265,3 +266,28 @@ def test_the_progress_page_moves_on_its_own(make_page):
     Audit.objects.filter(pk=audit.pk).update(state="failed", error="the disk is full")
     expect(page.get_by_role("alert")).to_contain_text("the disk is full")
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def test_a_page_that_gets_no_answer_says_so_until_it_gets_one(make_page):
+    audit = make_running_audit(make_dataset(n_items=12))
+    page = open_page(make_page, audit.dataset.project, f"/audits/{audit.pk}/")
+    page.expected_errors += ["503", "Failed to load resource", "htmx:"]
+    polls = re.compile("/progress/")
+    page.route(polls, lambda route: route.fulfill(status=503, body="away"))
+    notice = page.locator(".stale")
+    expect(notice).to_contain_text("The database is away for a moment. What stands here is from")
+    page.unroute(polls)
+    page.route(polls, lambda route: route.abort())
+    expect(notice).to_contain_text("The site can't be reached")
+    expect(notice).to_have_count(1)
+    page.unroute(polls)
+    expect(notice).to_have_count(0)
+    expect(page.get_by_text("0 of 12 items")).to_have_count(2)
+
+
+def test_a_page_whose_log_in_has_run_out_leads_to_the_log_in(make_page):
+    audit = make_running_audit(make_dataset(n_items=12))
+    page = open_page(make_page, audit.dataset.project, f"/audits/{audit.pk}/")
+    Session.objects.all().delete()
+    expect(page).to_have_url(re.compile(rf"/login/\?next=/audits/{audit.pk}/"))
+    expect(page.get_by_label("Username")).to_be_visible()

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connections
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
@@ -26,6 +26,8 @@ from audit.services import workers
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.25
 SIGN_SECONDS = 2.0
+# So long a Celery worker may take to start on a machine that is very busy.
+START_SECONDS = 15.0
 # The same trouble is logged once in so many seconds.
 REPEAT_SECONDS = 30.0
 
@@ -139,7 +141,9 @@ class Engine:
     def _wake_the_deaf(self) -> None:
         for child in self._children:
             pids = child.family()
-            has_run = time.monotonic() - child.started_at > settings.CLAIM_SECONDS
+            has_run = time.monotonic() - child.started_at > max(
+                settings.CLAIM_SECONDS, START_SECONDS
+            )
             if has_run and pids and workers.is_deaf(waiting_for(child), pids):
                 logger.warning("%s takes no work any more", child.name)
                 child.restart_soon()
@@ -157,6 +161,8 @@ class Engine:
 
     def leave(self) -> None:
         """Sign out, so that pages know at once."""
+        # Whoever asked to stop may have done so in the middle of a transaction.
+        connections.close_all()
         try:
             workers.sign_out(self.name)
         except DatabaseError as error:
