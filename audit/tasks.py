@@ -68,7 +68,8 @@ def attempt_chunk(chunk: Chunk) -> bool:
         reason = f"{type(error).__name__}: {error}"
         for held in held_here(Chunk, chunk.pk).select_related("score_set__dataset"):
             if isinstance(error, AWAY):
-                claims.put_off(held, held.epoch, reason)
+                own_words = not isinstance(error, DATABASE_AWAY)
+                claims.put_off(held, held.epoch, str(error) if own_words else reason)
             else:
                 attempts.give_up_attempt(held, reason, killed=False)
         if not isinstance(error, Exception):

@@ -161,7 +161,8 @@ def score_pending(chunk: Chunk) -> bool:
                 score_set.pk, chunk.start, [predicted.logits], predicted.logits.shape, epoch=epoch
             )
         except OSError as error:
-            raise score_store.ScoreStoreError(f"the scores can't be written: {error}") from error
+            reason = f"the scores can't be written: {error.strerror or error}"
+            raise score_store.ScoreStoreError(reason) from error
     return _commit(chunk, epoch, shard, predicted)
 
 

@@ -38,7 +38,8 @@ def finish_scores(score_set_id: int) -> bool:
             return close_score_set(score_set, epoch, shards, sha256)
     except (OSError, ScoreStoreError) as error:
         logger.warning("%s can't be closed now: %s", score_set, error)
-        claims.put_off(score_set, epoch, str(error))
+        reason = getattr(error, "strerror", None) or str(error)
+        claims.put_off(score_set, epoch, f"the scores can't be finished: {reason}")
         return False
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Case, Count, F, Q, Sum, When
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from audit.models import Audit, Claimable, ScoreSet, Worker
@@ -17,7 +18,10 @@ PAUSE = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class ExpertProgress:
-    """One expert's scoring: counts are items, rate is items per second."""
+    """One expert's scoring: counts are items, rate is items per second.
+
+    It rests while what it needs is away: a full disk, a model server, an object store.
+    """
 
     name: str
     state: str
@@ -32,6 +36,7 @@ class ExpertProgress:
     error: str
     n_tried_again: int
     last_error: str
+    is_resting: bool
     caveat: str
 
 
@@ -71,7 +76,14 @@ def score_set_progress(score_set: ScoreSet, n_items: int) -> ExpertProgress:
         error=score_set.error,
         n_tried_again=len(errors),
         last_error=errors[0] if errors else "",
+        is_resting=not score_set.is_ready and not owners and _is_resting(score_set),
     )
+
+
+def _is_resting(score_set: ScoreSet) -> bool:
+    resting = Q(work=Claimable.Work.PENDING, not_before__gt=Now())
+    closing = ScoreSet.objects.filter(resting, pk=score_set.pk)
+    return score_set.chunks.filter(resting).exists() or closing.exists()
 
 
 def _recent_rate(score_set: ScoreSet, *, is_running: bool) -> float | None:

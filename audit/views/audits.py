@@ -110,7 +110,7 @@ def audit_detail(request: HttpRequest, pk: int) -> HttpResponse:
     audit = find_audit(request, pk)
     context = _progress_context(audit)
     if audit.is_ready:
-        context |= {"queues": _queue_sizes(audit)}
+        context |= {"queues": _queue_sizes(audit), "n_left_out": _count_left_out(audit)}
     context |= {"left_out": _left_out(audit), "reasons_shown": REASONS_SHOWN}
     return render(request, "audit/audit_detail.html", context)
 
@@ -198,6 +198,12 @@ def _queue_sizes(audit: Audit) -> list[tuple[str, int | None]]:
     return [
         (method, None if method in RANKINGS else counts[method]) for method in order_methods(counts)
     ]
+
+
+def _count_left_out(audit: Audit) -> int:
+    """Return how many items take no part, or not in every expert's figures."""
+    unscorable = UnscorableItem.objects.filter(score_set__audits=audit, item__quarantine_code="")
+    return audit.dataset.n_quarantined + unscorable.values("item").distinct().count()
 
 
 def _left_out(audit: Audit) -> list[LeftOut]:

@@ -96,6 +96,34 @@ def test_a_stopped_page_looks_now_and_then_whether_somebody_resumed(client, data
     assert "HX-Refresh" not in client.get(poll, {"shown": "calibrating"})
 
 
+def test_an_expert_whose_disk_is_full_is_said_to_rest_until_it_is_over(client, dataset, maintainer):
+    audit = make_running_audit(dataset)
+    listen()
+    waiting = Chunk.objects.filter(work="pending", start=4, score_set__expert="stub:3-1")
+    waiting.update(error="the scores can't be written: No space left on device")
+    page = " ".join(client.get(address(audit)).content.decode().split())
+    assert "Tried again after: <bdi>the scores can't be written" in page.replace("&#x27;", "'")
+    waiting.update(not_before=timezone.now() + timedelta(seconds=9))
+    page = " ".join(client.get(address(audit)).content.decode().split())
+    assert "Tried again by itself until it is over: <bdi>the scores" in page
+    assert page.count("rests") == 1
+    waiting.update(not_before=timezone.now() - timedelta(seconds=1))
+    assert "until it is over" not in client.get(address(audit)).content.decode()
+
+
+def test_an_item_that_one_expert_leaves_out_counts_once(client, dataset, maintainer):
+    audit = make_running_audit(dataset, n_done=3)
+    Audit.objects.filter(pk=audit.pk).update(state="ready")
+    bad, worse, unusable = dataset.items.all()[:3]
+    dataset.items.filter(pk=unusable.pk).update(quarantine_code="truncated")
+    type(dataset).objects.filter(pk=dataset.pk).update(n_quarantined=1)
+    for score_set in ScoreSet.objects.all():
+        for item in (bad, worse, unusable):
+            UnscorableItem.objects.create(score_set=score_set, item=item, code="killed_worker")
+    page = " ".join(client.get(address(audit)).content.decode().split())
+    assert 'left out</div> <div class="stat-value">3</div>' in page
+
+
 def test_without_a_worker_nobody_is_said_to_score(client, dataset, maintainer):
     audit = make_running_audit(dataset)
     Chunk.objects.filter(work="pending", start=4).update(work="running", owner="host:77")
