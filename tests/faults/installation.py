@@ -23,6 +23,8 @@ from scoring.experts.registry import load_expert
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90
+# For one command; on a machine that is very busy, starting Python alone takes long.
+COMMAND_SECONDS = 300
 
 
 class Installation:
@@ -55,7 +57,7 @@ class Installation:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
         if check and done.returncode:
