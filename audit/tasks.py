@@ -89,6 +89,8 @@ def calibrate_audit(audit_id: int, **_: Any) -> None:
             logger.warning("audit %s failed", audit_id, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
             for audit in held_here(Audit, audit_id):
+                if isinstance(error, OSError) and error.strerror:
+                    reason = f"files can't be written or read: {error.strerror}"
                 if isinstance(error, (*AWAY, OSError)):
                     claims.put_off(audit, audit.epoch, reason)
                 else:

@@ -144,6 +144,9 @@ def test_f31_a_full_disk_costs_no_item_and_no_audit(monkeypatch, full):
         work()
     audit.refresh_from_db()
     assert audit.is_under_way
+    said = [each.error for kind in (Chunk, ScoreSet, Audit) for each in kind.objects.all()]
+    assert {error.rpartition(": ")[2] for error in said} == {"", "No space left on device"}
+    assert not [error for error in said if "Errno" in error or "Error" in error]
     for kind in (Chunk, ScoreSet, Audit):
         kind.objects.update(not_before=None)
     work()
