@@ -22,7 +22,7 @@ from PIL import Image
 from scoring.experts.registry import load_expert
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 180
 # For one command; on a machine that is very busy, starting Python alone takes long.
 COMMAND_SECONDS = 300
 
