@@ -102,10 +102,10 @@ def test_an_expert_whose_disk_is_full_is_said_to_rest_until_it_is_over(client, d
     waiting = Chunk.objects.filter(work="pending", start=4, score_set__expert="stub:3-1")
     waiting.update(error="the scores can't be written: No space left on device")
     page = " ".join(client.get(address(audit)).content.decode().split())
-    assert "Tried again after: <bdi>the scores can't be written" in page.replace("&#x27;", "'")
+    assert "1 chunk to be tried again: <bdi>the scores can&#x27;t be written" in page
     waiting.update(not_before=timezone.now() + timedelta(seconds=9))
     page = " ".join(client.get(address(audit)).content.decode().split())
-    assert "Tried again by itself until it is over: <bdi>the scores" in page
+    assert "to be tried again by itself until it is over: <bdi>the scores" in page
     assert page.count("rests") == 1
     waiting.update(not_before=timezone.now() - timedelta(seconds=1))
     assert "until it is over" not in client.get(address(audit)).content.decode()

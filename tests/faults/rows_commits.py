@@ -112,7 +112,7 @@ def killed_before_commit(scene: Scene) -> None:
 def killed_around_commit(scene: Scene) -> None:
     """Either all of the chunk is there or nothing."""
     flag = scene.installation.home / "kill"
-    with scene.worker(PYTHONPATH=INJECTED, FAULT_AT_COMMIT=str(flag)):
+    with scene.worker(PYTHONPATH=INJECTED, FAULT_AT_CHUNK=str(flag)):
         scene.start_audit(chunks=2)
         for moment in ("before", "after"):
             flag.write_text(moment)

@@ -4,6 +4,7 @@ FAULT_AT_ITEM=kill|abort|segfault|memory|hang|exit|interrupt|generator: what hap
 whose stub expert is given the marked picture (its first pixel is 1, 2, 3).
 FAULT_AT_COMMIT=FILE: once the file is there, the process that next commits a transaction removes it
 and is killed, before or after the commit, as the file says.
+FAULT_AT_CHUNK=FILE: the same for the process that next finishes a chunk.
 FAULT_VISIBILITY=seconds: after so long without an answer Redis hands a message out again.
 """
 
@@ -13,7 +14,7 @@ import ctypes
 import os
 import resource
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,23 +61,46 @@ def poison(name: str) -> None:
     StubExpert.predict = predict  # type: ignore[method-assign]
 
 
+def take(flag: Path) -> str:
+    """Return what a file says and remove it, nothing if it isn't there."""
+    moment = ""
+    with suppress(FileNotFoundError):
+        moment = flag.read_text()
+        flag.unlink()
+    return moment
+
+
+def kill_around(moment: str, act: Callable[[], Any]) -> Any:
+    if moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    done = act()
+    if moment == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
+
+
 def kill_at_commit(flag: Path) -> None:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     healthy = BaseDatabaseWrapper.commit
 
     def commit(self: Any) -> None:
-        moment = ""
-        with suppress(FileNotFoundError):
-            moment = flag.read_text()
-            flag.unlink()
-        if moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        healthy(self)
-        if moment == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+        kill_around(take(flag), lambda: healthy(self))
 
     BaseDatabaseWrapper.commit = commit
+
+
+def kill_at_chunk(flag: Path) -> None:
+    from django.db.models.query import QuerySet
+
+    healthy = QuerySet.update
+
+    def update(self: Any, **changes: Any) -> int:
+        moment = take(flag) if changes.get("work") == "done" and "shard" in changes else ""
+        n_changed: int = kill_around(moment, lambda: healthy(self, **changes))
+        return n_changed
+
+    QuerySet.update = update
 
 
 def shorten_visibility(seconds: float) -> None:
@@ -93,3 +117,5 @@ if os.environ.get("FAULT_VISIBILITY"):
     shorten_visibility(float(os.environ["FAULT_VISIBILITY"]))
 if os.environ.get("FAULT_AT_COMMIT"):
     kill_at_commit(Path(os.environ["FAULT_AT_COMMIT"]))
+if os.environ.get("FAULT_AT_CHUNK"):
+    kill_at_chunk(Path(os.environ["FAULT_AT_CHUNK"]))
