@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from audit import devices, tasks
-from audit.management.commands.worker import expert_children
+from audit.management.commands.worker import Engine, expert_children
 from audit.models import Chunk, Claimable, Installation, ScoreSet, Worker
 from audit.services import attempts, claims, workers
 from audit.services.scores import ScoresRefusedError, forget_scores, request_scores
@@ -171,7 +172,7 @@ def test_b160_a_machine_with_other_weights_of_that_name_scores_nothing():
     tasks.process_chunk(chunk.pk)
     chunk.refresh_from_db()
     assert (chunk.work, chunk.attempts) == (Claimable.Work.PENDING, 0)
-    assert chunk.error.startswith("OtherExpertError: version_mismatch")
+    assert chunk.error.startswith("version_mismatch")
     assert not Chunk.objects.pending().exists()
 
 
@@ -192,3 +193,40 @@ def test_scores_that_a_ready_audit_rests_on_are_not_forgotten():
     audit = make_ready_audit()
     with pytest.raises(ScoresRefusedError, match="rests on these scores"):
         forget_scores(audit.score_sets.first())
+
+
+class Started:
+    """A Celery worker that started so long ago."""
+
+    name = "experts-1"
+    restarts = 0
+
+    def __init__(self, seconds: float) -> None:
+        self.started_at = time.monotonic() - seconds
+
+    def family(self) -> list[int]:
+        return [os.getpid()]
+
+    def restart_soon(self) -> None:
+        self.restarts += 1
+
+
+def test_f18_a_deaf_worker_that_takes_long_to_start_is_given_more_time_each_time(settings):
+    settings.CLAIM_SECONDS = 4
+    request_scores(make_dataset(n_items=4), "stub:3")
+    Chunk.objects.update(announced_at=Now() - timedelta(seconds=5))
+    child = Started(16)
+    engine = Engine([child], "CPU", 1)
+    engine._wake_the_deaf()
+    assert child.restarts == 1
+    for seconds, expected in ((29, 1), (31, 2), (59, 2), (61, 3)):
+        child.started_at = time.monotonic() - seconds
+        engine._wake_the_deaf()
+        assert child.restarts == expected, seconds
+    child.started_at = time.monotonic() - 121
+    Chunk.objects.update(announced_at=None)  # it takes work again
+    engine._wake_the_deaf()
+    Chunk.objects.update(announced_at=Now() - timedelta(seconds=5))
+    child.started_at = time.monotonic() - 16
+    engine._wake_the_deaf()
+    assert child.restarts == 4

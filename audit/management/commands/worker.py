@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ TICK_SECONDS = 0.25
 SIGN_SECONDS = 2.0
 # So long a Celery worker may take to start on a machine that is very busy.
 START_SECONDS = 15.0
+MOST_DOUBLINGS = 4
 # The same trouble is logged once in so many seconds.
 REPEAT_SECONDS = 30.0
 
@@ -95,6 +97,7 @@ class Engine:
         self._next_sign = self._next_reconcile = self._log_again_at = 0.0
         self._forgets = True
         self._trouble = self._refusal = ""
+        self._deaf: Counter[str] = Counter()
 
     def forget_announcements(self) -> None:
         """Announce anew, at the next tick, what children that ended may have taken with them."""
@@ -141,13 +144,17 @@ class Engine:
     def _wake_the_deaf(self) -> None:
         for child in self._children:
             pids = child.family()
-            has_run = time.monotonic() - child.started_at > max(
-                settings.CLAIM_SECONDS, START_SECONDS
-            )
-            if has_run and pids and workers.is_deaf(waiting_for(child), pids):
+            patience = max(settings.CLAIM_SECONDS, START_SECONDS) * 2 ** self._deaf[child.name]
+            if not pids or time.monotonic() - child.started_at < patience:
+                continue
+            if workers.is_deaf(waiting_for(child), pids):
                 logger.warning("%s takes no work any more", child.name)
+                # Where starting takes as long as that, it must not be started again and again.
+                self._deaf[child.name] = min(self._deaf[child.name] + 1, MOST_DOUBLINGS)
                 child.restart_soon()
                 self._forgets = True
+            else:
+                self._deaf[child.name] = 0
 
     def _note(self, trouble: str) -> None:
         """Log what keeps the engine from working, and have the next sign of life say so."""
