@@ -40,7 +40,7 @@ def test_the_same_tests_pass_on_postgresql(postgresql_url):
         env={**os.environ, "LABEL_AUDIT_DATABASE": postgresql_url},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=560,
         check=False,
     )
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
