@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 N_CHOICES = 4
 ERROR_RATE = 0.1
 SEED = 20
-SUBJECT = "geography"
 MIN_INHABITANTS = 200_000
 # No countries any more; their capitals are others' now.
 FORMER = frozenset({"AN", "CS"})
@@ -49,7 +48,6 @@ def write_capitals(folder: Path) -> tuple[Path, Path]:
                 "question": f"What is the capital of {country}?",
                 "choices": choices[number],
                 "label": int(keys[number]),
-                "subject": SUBJECT,
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     with votes.open("w", encoding="utf-8", newline="") as file:

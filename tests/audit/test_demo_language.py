@@ -137,7 +137,7 @@ def let_the_first_model_be_right(model: PackagedModel, monkeypatch) -> None:
         questions, truth_file = write_capitals(folder)
         rows = [json.loads(line) for line in questions.open(encoding="utf-8")]
         truth = read_truth(truth_file)
-        asked = [Question(row["question"], tuple(row["choices"]), row["subject"]) for row in rows]
+        asked = [Question(row["question"], tuple(row["choices"])) for row in rows]
         said = load_expert(model.expert, weights_root=models_folder()).predict(asked).argmax(1)
         for row, choice in zip(rows, said.tolist(), strict=True):
             row["label"] = (row["label"] - truth[row["key"]] + choice) % 4
