@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRefresh
 
-from audit.models import Audit, AuditExpert, Chunk, Claimable, Dataset, Membership, Project, Role
+from audit.models import Audit, AuditExpert, Chunk, Claimable, Dataset, Membership, Role
 from audit.services.progress import engine_trouble
 from reviews.disputes import count_disputes
 from reviews.models import ReviewSlot, Sample
@@ -49,14 +49,18 @@ class RunningAudit:
 def home(request: HttpRequest) -> HttpResponse:
     """Show the review queues to everybody, and the audits to those who run them."""
     user = cast("User", request.user)
-    roles = list(Membership.objects.filter(user=user).values_list("role", flat=True))
+    memberships = Membership.objects.filter(user=user).select_related("project")
+    roles = {membership.project: membership.role for membership in memberships}
     queues = find_review_queues(user)
     context: dict[str, Any] = {
-        "roles": roles,
+        "roles": list(roles.values()),
         "open_queues": [queue for queue in queues if queue.n_waiting],
         "finished_queues": [queue for queue in queues if not queue.n_waiting],
-        "runs_audits": bool(roles) and max(roles) >= Role.MAINTAINER,
-        "administered": Project.objects.open_to(user, at_least=Role.ADMIN).order_by("name"),
+        "runs_audits": max(roles.values(), default=0) >= Role.MAINTAINER,
+        "administered": sorted(
+            (project for project, role in roles.items() if role >= Role.ADMIN),
+            key=lambda project: project.name,
+        ),
     }
     if context["runs_audits"]:
         context |= _audits_context(user)
