@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from audit.evidence import Evidence, write_evidence
 from audit.models import Audit, Flag, Item, Role
@@ -71,9 +72,10 @@ def judge(
     judgments = []
     for position, said in verdicts.items():
         verdict, corrected = said if isinstance(said, tuple) else (said, None)
-        slot = sample.slots.filter(
+        still_open = sample.slots.filter(
             sampled_item__item__position=position, state=ReviewSlot.State.OPEN
-        ).first()
+        )
+        slot = still_open.order_by("number").first()
         assert slot is not None, f"no open slot for the item at {position}"
         judgment = Judgment(
             slot=slot,
@@ -86,7 +88,8 @@ def judge(
             body_sha256=hashlib.sha256(b"").hexdigest(),
             milliseconds=1500,
         )
-        append_link(lock_chain(Sample.objects.filter(pk=sample.pk)), judgment)
+        with transaction.atomic():
+            append_link(lock_chain(Sample.objects.filter(pk=sample.pk)), judgment)
         slot.state, slot.annotator, slot.judgment = ReviewSlot.State.JUDGED, annotator, judgment
         slot.save()
         judgments.append(judgment)
@@ -109,7 +112,8 @@ def revise(
         supersedes=judgment,
         milliseconds=900,
     )
-    append_link(lock_chain(Sample.objects.filter(slots=judgment.slot_id)), newer)
+    with transaction.atomic():
+        append_link(lock_chain(Sample.objects.filter(slots=judgment.slot_id)), newer)
     ReviewSlot.objects.filter(pk=judgment.slot_id).update(judgment=newer)
     return newer
 
