@@ -182,3 +182,23 @@ def test_a_comma_between_names_separates_and_a_comma_before_an_option_does_not()
         "transformers:m,scoring=text,shots=5",
         "stub:3-5",
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f37_what_breaks_after_the_planning_leaves_neither_audit_nor_work(
+    client, dataset, maintainer, monkeypatch
+):
+    def break_down():
+        assert Chunk.objects.exists(), "planned first, or there is nothing to roll back"
+        raise RuntimeError("broken after planning")
+
+    monkeypatch.setattr("audit.services.audits.advance_audits", break_down)
+    client.raise_request_exception = False
+    asked = DEFAULTS | {"dataset": dataset.pk, "other_experts": "stub:3-1\nstub:3-2"}
+    assert client.post(NEW, asked).status_code == 500
+    assert not Audit.objects.exists()
+    assert not ScoreSet.objects.exists()
+    assert not Chunk.objects.exists()
+    monkeypatch.undo()
+    assert client.post(NEW, asked).status_code == 302
+    assert Chunk.objects.exists()
