@@ -12,7 +12,7 @@ import obstore
 from obstore.store import S3Store
 
 from tests.faults.campaign import fault
-from tests.faults.scene import Scene, production, undisturbed
+from tests.faults.scene import VERY_SLOW, Scene, production, undisturbed
 from tests.servers import object_store_server
 
 BUCKET = "scores"
@@ -30,7 +30,7 @@ def check_result(scene: Scene) -> None:
     scene.result = "same hash"
 
 
-@fault("S3", "two workers, two home folders, one object store", production())
+@fault("S3", "two workers, two home folders, one object store", production(VERY_SLOW))
 def two_machines(scene: Scene) -> None:
     """Both score; the store holds what the manifests list and nothing else."""
     with (
