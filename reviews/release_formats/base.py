@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,21 +164,21 @@ class ReleaseFolder:
         return {name: file.describe() for name, file in sorted(self._hashed.items())}
 
 
-class Writer:
+class Writer(ABC):
     """One format being written, row by row in the data set's order."""
 
-    @classmethod
+    @classmethod  # noqa: B027 - most can write any data set
     def check(cls, source: Source) -> None:
         """Raise ``FormatRefusedError`` where this data set can't be written so."""
 
-    def __init__(self, source: Source, folder: ReleaseFolder) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def __init__(self, source: Source, folder: ReleaseFolder) -> None: ...
 
+    @abstractmethod
     def add(self, row: LabelRow) -> None:
         """Write one item, or leave it out."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most know nothing new at the end
         """Write what could only be known at the end."""
 
 

@@ -120,7 +120,10 @@ class Turn:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection to SQLite that writes in turn."""
+    """A connection to SQLite that writes in turn.
+
+    What it overrides is Django's own but missing from the type stubs, hence the ignored lines.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
