@@ -61,7 +61,9 @@ function readKey(event) {
   return place ? place[1].toLowerCase() : key;
 }
 
+// A field keeps the focus until the next frame after its dialog closed: nobody types there any more.
 function isTyping(target) {
+  if (target.closest?.("dialog:not([open])")) return false;
   return target.closest?.("textarea, select, input:not([type=radio], [type=checkbox])") != null;
 }
 

@@ -64,6 +64,21 @@ def test_a_class_is_found_by_name_synonym_id_number_gloss_and_with_typos(desk):
     expect(desk.locator("#search-dialog")).to_be_visible()
 
 
+def test_a_key_counts_from_the_moment_the_search_is_closed(desk):
+    """The field still holds the focus until the next frame: "/" in between opened nothing."""
+    desk.keyboard.press("/")
+    is_open = desk.evaluate(
+        """() => {
+          const dialog = document.querySelector("#search-dialog");
+          dialog.close();
+          const field = dialog.querySelector("input");
+          field.dispatchEvent(new KeyboardEvent("keydown", { key: "/", code: "Slash", bubbles: true }));
+          return dialog.open;
+        }"""
+    )
+    assert is_open
+
+
 def test_synonyms_are_shown_and_what_nothing_is_called_is_said(desk):
     desk.keyboard.press("/")
     desk.get_by_role("combobox").fill("Tinca")
