@@ -15,6 +15,7 @@ MODULES = [
     "tests/audit/test_audits.py",
     "tests/audit/test_chunks.py",
     "tests/audit/test_claims.py",
+    "tests/audit/test_conflicts.py",
     "tests/audit/test_dataset_import.py",
     "tests/audit/test_question_chunks.py",
     "tests/audit/test_redaction.py",

@@ -72,7 +72,8 @@ def test_a_key_counts_from_the_moment_the_search_is_closed(desk):
           const dialog = document.querySelector("#search-dialog");
           dialog.close();
           const field = dialog.querySelector("input");
-          field.dispatchEvent(new KeyboardEvent("keydown", { key: "/", code: "Slash", bubbles: true }));
+          const pressed = { key: "/", code: "Slash", bubbles: true };
+          field.dispatchEvent(new KeyboardEvent("keydown", pressed));
           return dialog.open;
         }"""
     )

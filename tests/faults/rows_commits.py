@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
+from psycopg import sql
+
 from tests.faults.campaign import fault
 from tests.faults.installation import ROOT, wait_until
 from tests.faults.scene import INJECTED, QUICK, SLOW, Scene, embedded, pictures, production
@@ -70,6 +73,38 @@ def locked(scene: Scene) -> None:
         assert send(person, verdict)[0] == 200
         assert send(person, verdict)[0] == 200
     assert n_judgments(scene) == 1
+
+
+# Sequences aren't rolled back, so each try of a verdict counts; only later ones than `lost` pass.
+LOSE = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF nextval('tries') <= {lost} THEN RAISE EXCEPTION USING ERRCODE = {sqlstate}; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER lose BEFORE INSERT ON reviews_judgment FOR EACH ROW EXECUTE FUNCTION lose();
+"""
+WIN = "DROP TRIGGER lose ON reviews_judgment; DROP FUNCTION lose; DROP SEQUENCE tries;"
+
+
+@fault("F25", "PostgreSQL refuses verdicts for a deadlock or a conflict", production(QUICK))
+def conflicts(scene: Scene) -> None:
+    """Three are tried again unnoticed, then 503; sent again with its key, stored once."""
+    make_ready(scene)
+    with (
+        site(scene.installation) as person,
+        psycopg.connect(scene.installation.database, autocommit=True) as database,
+    ):
+        for stored, (sqlstate, lost) in enumerate([("40001", 3), ("40P01", 3), ("40001", 4)], 1):
+            database.execute(sql.SQL(LOSE).format(lost=lost, sqlstate=sqlstate))
+            verdict = take_verdict(person)
+            status, seconds, _ = send(person, verdict)
+            assert status == (200 if lost <= 3 else 503), status
+            assert database.execute("SELECT last_value FROM tries").fetchone() == (4,)
+            scene.notes.append(f"{lost} x {sqlstate}: {status} after {1000 * seconds:.0f} ms")
+            database.execute(WIN)
+            assert send(person, verdict)[0] == 200
+            assert n_judgments(scene) == stored
 
 
 def n_judgments_of(connection: sqlite3.Connection) -> int:
