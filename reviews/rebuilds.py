@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audit.hashed_folders import MANIFEST, hash_manifest
 from audit.models import Audit
 from reviews.decisions import Snapshot
 from reviews.models import Adjudication, Judgment
 from reviews.policies import read_policy
 from reviews.release_files import export_release
-from reviews.release_manifest import MANIFEST, find_hash, hash_manifest
+from reviews.release_manifest import find_hash
 
 
 class RebuildRefusedError(ValueError):

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from audit.durable_files import sync_folder
 from audit.evidence import Evidence, load_evidence
+from audit.hashed_folders import MANIFEST, hash_manifest, write_manifest
 from audit.models import Audit
 from reviews.decisions import (
     Action,
@@ -32,13 +33,7 @@ from reviews.release_formats import (
     open_writers,
 )
 from reviews.release_formats.registry import order_formats
-from reviews.release_manifest import (
-    MANIFEST,
-    Tally,
-    describe_release,
-    hash_manifest,
-    write_manifest,
-)
+from reviews.release_manifest import Tally, describe_release
 
 CHUNK = 2000
 Progress = Callable[[int], None]

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from audit.hashed_folders import MANIFEST, hash_file
 from audit.models import Audit, Claimable, Item, Role
 from audit.views.access import find_audit
 from reviews.downloads import send_file
@@ -19,7 +20,6 @@ from reviews.models import Release
 from reviews.release_diffs import Difference, Moment, count_moves, find_differences
 from reviews.release_files import release_folder
 from reviews.release_formats.base import tell_apart
-from reviews.release_manifest import MANIFEST, hash_file
 from reviews.services.releases import policy_of, snapshot_of
 
 PER_PAGE = 24

@@ -10,13 +10,13 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
+from audit.hashed_folders import verify_folder
 from audit.models import Audit, Role, ScoreSet
 from audit.services.audits import start_audit
 from audit.services.calibration import calibrate_audit
 from audit.services.scores import store_scores
 from reviews.models import DeskPreference, Judgment, Release
 from reviews.release_files import release_folder
-from reviews.release_manifest import verify_release
 from reviews.services.releases import build_release
 from reviews.services.sampling import freeze_sample
 from tests.browser.conftest import log_in_through_the_page
@@ -54,7 +54,7 @@ def read_release(page: Page, release: Release) -> list[dict[str, str]]:
     with page.expect_download() as download:
         page.get_by_role("link", name="labels.csv").first.click()
     text = download.value.path().read_text(encoding="utf-8")
-    assert not verify_release(release_folder(release.audit_id, release.number))
+    assert not verify_folder(release_folder(release.audit_id, release.number))
     return list(csv.DictReader(io.StringIO(text)))
 
 

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 
 from audit.evidence import load_evidence
+from audit.hashed_folders import verify_folder
 from audit.models import Audit, Role
 from audit.score_store import write_manifest, write_shard
 from reviews.decisions import Snapshot
@@ -25,7 +26,6 @@ from reviews.models import (
     VoteSource,
 )
 from reviews.release_files import export_release
-from reviews.release_manifest import verify_release
 from reviews.reports import curves
 from reviews.services.known_items import mark_from_votes
 from tests.factories import make_member, make_questions, make_ready_audit, make_sample
@@ -214,7 +214,7 @@ def test_a_release_carries_answers_and_sources_to_the_corrected_keys(tmp_path):
     folder = tmp_path / "release"
     formats = ["csv", "jsonl", "real-json", "mmlu-csv", "patch"]
     export_release(audit, "lenient", Snapshot.now(audit), folder, formats)
-    assert verify_release(folder) == []
+    assert verify_folder(folder) == []
     labels = list(csv.DictReader((folder / "labels.csv").read_text().splitlines()))
     assert [
         (row["key"], row["cleaned_name"], row["also_labels"], row["action"], row["reason"])

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.evidence import Evidence, write_evidence
+from audit.hashed_folders import verify_folder
 from audit.loaders import load_dataset
 from audit.models import Dataset, DatasetClass, FewShotExample, Item, Role
 from audit.services.datasets import store_dataset
@@ -19,7 +20,6 @@ from reviews.release_formats import FORMATS, FormatRefusedError
 from reviews.release_formats.base import HashedFile
 from reviews.release_formats.changes import neutralise
 from reviews.release_formats.registry import refusals
-from reviews.release_manifest import verify_release
 from tests.factories import (
     make_dataset,
     make_member,
@@ -118,7 +118,7 @@ def test_e04_one_flipped_byte_in_any_file_of_any_format_is_found(tmp_path):
     folder = tmp_path / "out"
     audit = make_judged_audit()
     manifest = export(audit, folder, *all_formats(audit))
-    assert verify_release(folder) == []
+    assert verify_folder(folder) == []
     for name in manifest["files"]:
         path = folder / name
         whole = path.read_bytes()
@@ -126,11 +126,11 @@ def test_e04_one_flipped_byte_in_any_file_of_any_format_is_found(tmp_path):
             flipped = bytearray(whole)
             flipped[place] ^= 1
             path.write_bytes(flipped)
-            assert verify_release(folder) == [f"{name} is changed"]
+            assert verify_folder(folder) == [f"{name} is changed"]
         path.write_bytes(whole)
     (folder / "hf" / "extra").write_text("x")
     (folder / "hf" / "state.json").unlink()
-    assert verify_release(folder) == ["hf/state.json is missing", "hf/extra is not part of it"]
+    assert verify_folder(folder) == ["hf/state.json is missing", "hf/extra is not part of it"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import uuid
 import pytest
 from django.db import connections
 
+from audit.hashed_folders import verify_folder
 from audit.models import Role
 from reviews.decisions import Snapshot, load_votes
 from reviews.models import Release
 from reviews.release_files import export_release, release_folder
-from reviews.release_manifest import verify_release
 from reviews.reports import last_judgment
 from reviews.services.judgments import Answer, record_judgment
 from reviews.services.leases import claim_slots
@@ -92,7 +92,7 @@ def test_e05_f30_a_killed_export_leaves_a_whole_folder_or_none(tmp_path):
             1.5 * seconds * attempt / N_KILLS,
         )
         if target.exists():
-            assert verify_release(target) == []
+            assert verify_folder(target) == []
             assert read_folder(target) == read_folder(tmp_path / "first")
             n_whole += 1
     assert n_whole < N_KILLS, "no kill came in time to break anything"

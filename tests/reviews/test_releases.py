@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit.hashed_folders import verify_folder
 from audit.models import Claimable, Role
 from reviews.decisions import Action, Snapshot, StandingVote, decide, decide_all, load_votes
 from reviews.models import Release
 from reviews.policies import BUILT_IN
 from reviews.release_files import ReleaseFolderError, export_release, release_folder
-from reviews.release_manifest import verify_release
 from reviews.reports import last_judgment
 from reviews.services.releases import (
     ReleaseRefusedError,
@@ -223,7 +223,7 @@ def test_the_manifest_says_where_it_all_comes_from(tmp_path):
 def test_e04_verification_finds_any_flipped_byte_missing_and_extra_files(tmp_path):
     whole = tmp_path / "whole"
     export(make_judged_audit(), whole)
-    assert verify_release(whole) == []
+    assert verify_folder(whole) == []
     for name in ("labels.csv", "votes.csv", "patch.csv", "manifest.json"):
         content = (whole / name).read_bytes()
         for place in range(0, len(content), max(1, len(content) // 40)):
@@ -232,13 +232,13 @@ def test_e04_verification_finds_any_flipped_byte_missing_and_extra_files(tmp_pat
             flipped = bytearray(content)
             flipped[place] ^= 1
             (broken / name).write_bytes(flipped)
-            assert verify_release(broken), f"{name}, byte {place}"
+            assert verify_folder(broken), f"{name}, byte {place}"
             shutil.rmtree(broken)
     (whole / "extra.txt").write_text("x")
     (whole / "votes.csv").unlink()
-    assert verify_release(whole) == ["votes.csv is missing", "extra.txt is not part of it"]
+    assert verify_folder(whole) == ["votes.csv is missing", "extra.txt is not part of it"]
     (whole / "manifest.json").unlink()
-    assert "can't be read" in verify_release(whole)[0]
+    assert "can't be read" in verify_folder(whole)[0]
 
 
 def test_an_export_writes_into_a_new_or_empty_folder_only(tmp_path):
@@ -259,7 +259,7 @@ def test_a_worker_builds_an_ordered_release_once():
     assert build_release(release.pk) is False
     release.refresh_from_db()
     assert (release.work, release.number) == (Claimable.Work.DONE, 1)
-    assert verify_release(release_folder(audit.pk, 1)) == []
+    assert verify_folder(release_folder(audit.pk, 1)) == []
     assert release.manifest["counts"]["relabelled"] == 1
     assert order_release(audit, "strict").number == 2
 
@@ -279,7 +279,7 @@ def test_a_build_that_died_is_taken_up_again_and_the_late_one_writes_nothing():
     )
     assert reconcile_releases() == 1
     assert build_release(release.pk) is True
-    assert verify_release(folder) == []
+    assert verify_folder(folder) == []
     assert reconcile_releases() == 0
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from audit.hashed_folders import verify_folder
 from audit.management.base import AuditCommand
-from reviews.release_manifest import verify_release
 
 
 class Command(AuditCommand):
@@ -21,7 +21,7 @@ class Command(AuditCommand):
         folder: Path = options["folder"]
         if not folder.is_dir():
             raise CommandError(f"{folder} is not a folder")
-        problems = verify_release(folder)
+        problems = verify_folder(folder)
         document = {"folder": str(folder), "intact": not problems, "problems": problems}
         if problems:
             if options["json"]:
