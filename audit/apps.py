@@ -6,17 +6,18 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.db import connection
+from django.db import connections
 from django.db.models.signals import post_migrate
 
 
-def record_version(sender: AppConfig, **_: Any) -> None:
+def record_version(sender: AppConfig, using: str, **_: Any) -> None:
     """Note whose database this is now: the version that has just migrated it."""
     installation = sender.get_model("Installation")
     # Migrating backwards to nothing leaves no table to write to.
-    if installation._meta.db_table in connection.introspection.table_names():
+    if installation._meta.db_table in connections[using].introspection.table_names():
         version = {"version": settings.LABEL_AUDIT_VERSION}
-        installation._default_manager.update_or_create(pk=1, defaults=version)
+        rows = installation._default_manager.using(using)
+        rows.update_or_create(pk=1, defaults=version)
 
 
 class AuditConfig(AppConfig):

@@ -9,12 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.language_server import language_server, tiny_model, tiny_model_folder
-from tests.servers import django_db_modify_db_settings, erasable_judgments, postgresql_url
+from tests.servers import (
+    django_db_modify_db_settings,
+    erasable_judgments,
+    further_databases,
+    postgresql_url,
+)
 
 __all__ = [
     "django_db_modify_db_settings",
     "erasable_judgments",
     "fresh_home",
+    "further_databases",
     "language_server",
     "postgresql_url",
     "tiny_model",

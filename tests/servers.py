@@ -10,6 +10,7 @@ A test that needs threads asks for `django_db(transaction=True)` and starts them
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -23,9 +24,11 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.request import Request, urlopen
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -62,6 +65,18 @@ def erasable_judgments(request: pytest.FixtureRequest) -> Iterator[None]:
             cursor.execute(statement)
 
 
+@pytest.fixture
+def further_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow connections to databases that are named during the test; Django's tests refuse them."""
+
+    def ensure_connection(wrapper: BaseDatabaseWrapper) -> None:
+        if wrapper.connection is None:
+            with wrapper.wrap_database_errors:
+                wrapper.connect()
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", ensure_connection)
+
+
 @pytest.fixture(scope="session")
 def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a PostgreSQL server in a new folder and return its address."""
@@ -92,6 +107,26 @@ def in_threads(
 
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(run, given))
+
+
+def run_manage(home: Path, database: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a management command on another installation; without a database, on its SQLite file."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *map(str, arguments)],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, "LABEL_AUDIT_DATABASE": database, "LABEL_AUDIT_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def make_database(server: str, name: str) -> str:
+    """Make a new database on a PostgreSQL server, given by any of its databases' addresses."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return re.sub(r"^([^?]*/)[^/?]*", rf"\g<1>{name}", server)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ MODULES = [
     "tests/audit/test_question_chunks.py",
     "tests/audit/test_redaction.py",
     "tests/reviews/test_adjudication.py",
+    "tests/reviews/test_backups.py",
     "tests/reviews/test_chains.py",
     "tests/reviews/test_gold.py",
     "tests/reviews/test_judgments.py",

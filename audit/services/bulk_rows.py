@@ -6,18 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 
 BATCH = 5000
 
 
 def insert_rows(
-    model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
+    model: type[models.Model],
+    columns: Sequence[str],
+    rows: Iterable[tuple[Any, ...]],
+    using: str = DEFAULT_DB_ALIAS,
 ) -> None:
     """Insert rows as they are: the values of all columns without a default of the database's.
 
     JSON is given as text. PostgreSQL takes them by COPY.
     """
+    connection = connections[using]
     quote = connection.ops.quote_name
     table, names = quote(model._meta.db_table), ", ".join(map(quote, columns))
     with connection.cursor() as cursor:
