@@ -15,7 +15,18 @@ from numpy.typing import ArrayLike
 from scoring.arrays import Floats, Ints, Mask, as_mask, as_vector
 from scoring.calibration import Calibrator, Degenerate
 from scoring.cascade import Cascade, CascadeCurve, cascade_curve, random_curve
-from scoring.cascade_measures import Apgr, PairedPoint, choose_k, measure_apgr, measure_point
+from scoring.cascade_measures import (
+    Apgr,
+    PairedPoint,
+    apgr_difference,
+    choose_k,
+    curve_band,
+    mcnemar_exact,
+    measure_apgr,
+    measure_point,
+)
+from scoring.intervals import Interval
+from scoring.paired import paired_difference
 from scoring.routers import (
     N_ORACLE_LEVELS,
     MatrixFactorizationRouter,
@@ -95,7 +106,10 @@ class Comparison:
     """Curves and APGR per router; ``accuracy`` of (small, large) on the test half.
 
     ``cascade`` is the calibrated one at the k that ``best`` measures: the most accurate k of the
-    validation half. ``skipped``: routers that could not be fitted, with the reason.
+    validation half. ``best_correct`` (n_test,): which items that one gets right. ``skipped``:
+    routers that could not be fitted, with the reason. ``bands``: per router the limits of its
+    curve. ``ahead``: by how much the APGR of ``CC`` exceeds another router's, on the same items.
+    ``against_large``: ``best`` less the large model alone, and McNemar's p.
     """
 
     curves: Mapping[str, CascadeCurve]
@@ -103,7 +117,11 @@ class Comparison:
     accuracy: tuple[float, float]
     cascade: Cascade
     best: PairedPoint
+    best_correct: Mask
     skipped: Mapping[str, str]
+    bands: Mapping[str, tuple[Floats, Floats]]
+    ahead: Mapping[str, Interval]
+    against_large: tuple[Interval, float]
 
 
 def compare_routers(
@@ -152,13 +170,53 @@ def compare_routers(
     )
     undefined = gaps["CC"].undefined
     half = Apgr(None, None, None, undefined) if undefined else Apgr(0.5, 0.5, 0.5)
+    use_small = chosen.route(test.small_confidence)
+    best_correct = np.where(use_small, *outcomes)
+    banded = [name for name in ("CC", "UC", "MF") if name in levels]
     return Comparison(
         curves={**curves, "RC": random_curve(*outcomes, calibrated.n_bins + 1)},
         apgr={**gaps, "RC": half},
         accuracy=(float(outcomes[0].mean()), float(outcomes[1].mean())),
         cascade=chosen,
-        best=measure_point(chosen.route(test.small_confidence), *outcomes),
+        best=measure_point(use_small, *outcomes),
+        best_correct=best_correct,
         skipped=skipped,
+        bands={name: curve_band(*_swept(levels[name], outcomes), rng=rng) for name in banded},
+        ahead={
+            name: apgr_difference(levels["CC"], levels[name], *outcomes, rng=rng)
+            for name in banded[1:]
+            if not undefined
+        },
+        against_large=(
+            paired_difference(best_correct, test.large_correct),
+            mcnemar_exact(best_correct, test.large_correct),
+        ),
+    )
+
+
+def _swept(router: tuple[Ints, int], outcomes: tuple[Mask, Mask]) -> tuple[Ints, Mask, Mask, int]:
+    """Return a router's levels and the outcomes in the order that measures take them."""
+    return router[0], *outcomes, router[1]
+
+
+def measure_calibrated(
+    validation: PairScores,
+    test: PairScores,
+    *,
+    n_bins: int = 15,
+    keys: ArrayLike | Sequence[str] | None = None,
+    rng: np.random.Generator,
+) -> Apgr:
+    """Return the APGR of ``CC`` alone, for tables over many settings; as in ``compare_routers``."""
+    calibrated = Cascade.fit(
+        validation.small_confidence, validation.large_confidence, n_bins=n_bins, keys=keys
+    )
+    return measure_apgr(
+        calibrated.level(test.small_confidence),
+        test.small_correct,
+        test.large_correct,
+        calibrated.n_bins,
+        rng=rng,
     )
 
 

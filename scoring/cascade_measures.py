@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from scoring.arrays import Floats, Mask, as_mask
+from scoring.arrays import Floats, Ints, Mask, as_mask
 from scoring.cascade import as_outcomes, cascade_curve, count_levels, curve_of_counts
+from scoring.intervals import Interval
 
 SIGNIFICANCE = 0.05
 N_RESAMPLES = 2000
+CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,70 @@ def measure_apgr(
         return _undefined("within noise", small, large, p_value)
     low, high = np.quantile(_apgr_of(ratio, accuracy), [tail, 1 - tail])
     return Apgr(float(_apgr_of(*curve_of_counts(counts))), float(low), float(high))
+
+
+def curve_band(
+    level: ArrayLike,
+    small_correct: ArrayLike,
+    large_correct: ArrayLike,
+    n_levels: int | None = None,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """Return the limits of a curve's accuracies, (n_levels + 1,) each, that hold for all k at once.
+
+    Arrays as in ``cascade_curve``. Test items are resampled; the band is as many standard
+    deviations wide at every k as the largest deviation of a whole curve has in 95 of 100. All
+    curves of one test half move together: whether two differ is not told by their bands.
+    """
+    counts = count_levels(level, small_correct, large_correct, n_levels)
+    n_items = int(counts.sum())
+    drawn = rng.multinomial(n_items, counts.ravel() / n_items, size=N_RESAMPLES)
+    accuracy = curve_of_counts(counts)[1]
+    deviation = curve_of_counts(drawn.reshape(N_RESAMPLES, *counts.shape))[1] - accuracy
+    spread = np.sqrt(np.square(deviation).mean(axis=0))
+    largest = np.max(np.abs(deviation) / np.where(spread > 0, spread, np.inf), axis=1)
+    reach = spread * np.quantile(largest, confidence)
+    return np.clip(accuracy - reach, 0.0, 1.0), np.clip(accuracy + reach, 0.0, 1.0)
+
+
+def apgr_difference(
+    first: tuple[ArrayLike, int],
+    second: tuple[ArrayLike, int],
+    small_correct: ArrayLike,
+    large_correct: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return APGR(first) - APGR(second) of two routers, each (level, n_levels), with its limits.
+
+    The same resampled items serve both, so what the models' accuracies leave uncertain in either
+    falls out. Only for pairs whose APGR is defined.
+    """
+    small, large = as_outcomes(small_correct, large_correct)
+    n_first, n_second = first[1], second[1]
+    joint = np.asarray(first[0]) * n_second + np.asarray(second[0])
+    counts = count_levels(joint, small, large, n_first * n_second)
+    shape = (n_first, n_second, 4)
+    at_once = max(CELLS_AT_ONCE // counts.size, 1)
+    n_items = int(counts.sum())
+    gaps = [
+        _difference_of(rng.multinomial(n_items, counts.ravel() / n_items, size=n), shape)
+        for n in np.diff([*range(0, N_RESAMPLES, at_once), N_RESAMPLES]).tolist()
+    ]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.concatenate(gaps), [tail, 1 - tail])
+    return Interval(float(_difference_of(counts[None], shape)[0]), float(low), float(high))
+
+
+def _difference_of(counts: Ints, shape: tuple[int, int, int]) -> Floats:
+    """Return the difference of two routers' APGR, (n_resamples,), from items per joint level."""
+    joint = counts.reshape(len(counts), *shape)
+    return _apgr_of(*curve_of_counts(joint.sum(axis=2))) - _apgr_of(
+        *curve_of_counts(joint.sum(axis=1))
+    )
 
 
 def _undefined(found: str, small: Mask, large: Mask, p_value: float) -> Apgr:

@@ -11,7 +11,14 @@ from scipy.stats import binomtest
 
 from scoring.calibration import Degenerate, PlattScaler, TemperatureScaler
 from scoring.cascade import Cascade, UndefinedApgr, apgr, cascade_curve, random_curve
-from scoring.cascade_measures import choose_k, mcnemar_exact, measure_apgr, measure_point
+from scoring.cascade_measures import (
+    apgr_difference,
+    choose_k,
+    curve_band,
+    mcnemar_exact,
+    measure_apgr,
+    measure_point,
+)
 
 SMALL = np.array([0.2, 0.3, 0.5, 0.6, 0.8, 0.9])
 LARGE = np.array([0.9, 0.8, 0.55, 0.65, 0.6, 0.9])
@@ -242,3 +249,64 @@ def test_a_cascade_is_tested_against_the_better_model_even_if_that_is_the_small_
 def test_what_does_not_fit_is_refused(level, small, large, message):
     with pytest.raises(ValueError, match=message):
         cascade_curve(level, small, large)
+
+
+def test_a_band_holds_a_whole_curve_in_93_to_97_of_100_samples():
+    rng = np.random.default_rng(3)
+    population = some_outcomes(1, n_items=50_000, n_levels=6)
+    true = cascade_curve(*population, 6).accuracy
+    n_runs, missed = 300, 0
+    for _ in range(n_runs):
+        drawn = rng.integers(50_000, size=600)
+        low, high = curve_band(*(each[drawn] for each in population), 6, rng=rng)
+        missed += not ((low <= true) & (true <= high)).all()
+    assert 0.02 <= missed / n_runs <= 0.09
+
+
+def test_a_band_lies_around_its_curve_and_is_wider_than_one_points_interval():
+    level, small, large = some_outcomes(4)
+    low, high = curve_band(level, small, large, 5, rng=np.random.default_rng(0))
+    accuracy = cascade_curve(level, small, large, 5).accuracy
+    assert ((low < accuracy) & (accuracy < high)).all()
+    pointwise = 1.96 * np.sqrt(accuracy * (1 - accuracy) / level.size)
+    assert ((high - accuracy) > pointwise).all()
+
+
+def test_the_difference_of_two_apgrs_is_that_of_the_two_measured_alone():
+    level, small, large = some_outcomes(2, n_items=2000)
+    other = np.random.default_rng(8).integers(4, size=level.size)
+    rng = np.random.default_rng(0)
+    found = apgr_difference((level, 5), (other, 4), small, large, rng=rng)
+    alone = [
+        measure_apgr(each, small, large, n, rng=rng).estimate
+        for each, n in ((level, 5), (other, 4))
+    ]
+    assert found.estimate == pytest.approx(alone[0] - alone[1])
+    assert found.low < found.estimate < found.high
+
+
+def test_a_router_is_never_ahead_of_itself():
+    level, small, large = some_outcomes(2, n_items=2000)
+    rng = np.random.default_rng(0)
+    found = apgr_difference((level, 5), (level, 5), small, large, rng=rng)
+    assert (found.low, found.estimate, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_paired_limits_of_two_apgrs_are_those_of_resampling_items_one_by_one():
+    level, small, large = some_outcomes(5, n_items=1500)
+    other = np.where(np.random.default_rng(8).random(level.size) < 0.7, level, 4 - level)
+    rng = np.random.default_rng(0)
+    found = apgr_difference((level, 5), (other, 5), small, large, rng=rng)
+    gaps = []
+    for _ in range(600):
+        drawn = rng.integers(level.size, size=level.size)
+        weak, strong = small[drawn].mean(), large[drawn].mean()
+        curves = [
+            cascade_curve(each[drawn], small[drawn], large[drawn], 5) for each in (level, other)
+        ]
+        first, second = (apgr(1 - each.small_ratio, each.accuracy, weak, strong) for each in curves)
+        gaps.append(first - second)
+    width = found.high - found.low
+    np.testing.assert_allclose(
+        (found.low, found.high), np.quantile(gaps, [0.025, 0.975]), atol=0.15 * width
+    )
