@@ -151,15 +151,21 @@ def compare_routers(
         "CC": (calibrated.level(test.small_confidence), calibrated.n_bins),
         "UC": (raw.level(test.small_raw), raw.n_bins),
     }
+    outcomes = (test.small_correct, test.large_correct)
+    # First of all, so that the same seed gives the same limits where nothing else is measured.
+    gaps = {"CC": measure_apgr(*_swept(levels["CC"], outcomes), rng=rng)}
     skipped: dict[str, str] = {}
     try:
         levels["MF"] = _learned_levels(validation, test, n_bins, rng)
     except Degenerate as refusal:
         skipped["MF"] = str(refusal)
-    outcomes = (test.small_correct, test.large_correct)
     levels["oracle"] = (oracle_levels(*outcomes), N_ORACLE_LEVELS)
     curves = {name: cascade_curve(level, *outcomes, n) for name, (level, n) in levels.items()}
-    gaps = {name: measure_apgr(level, *outcomes, n, rng=rng) for name, (level, n) in levels.items()}
+    gaps |= {
+        name: measure_apgr(*_swept(router, outcomes), rng=rng)
+        for name, router in levels.items()
+        if name not in gaps
+    }
     chosen = calibrated.at(
         choose_k(
             calibrated.level(validation.small_confidence),

@@ -1,5 +1,6 @@
 """The cascade command: the contract's JSON, other labels, other inputs, and its refusals."""
 
+import itertools
 import json
 from io import StringIO
 
@@ -9,13 +10,21 @@ from django.core.management import CommandError, call_command
 
 from audit.models import Audit, AuditExpert, ScoreSet
 from audit.services.scores import store_scores
-from reviews.evaluation_labels import UnknownLabelsError, load_labels
+from reviews.evaluation_labels import (
+    UnknownLabelsError,
+    freeze_labels,
+    list_labels,
+    load_labels,
+)
+from reviews.models import Judgment
+from reviews.services.releases import order_release
 from reviews.services.votes import import_votes
 from scoring.cascade import Cascade
 from scoring.expert_answers import ANSWER_CALIBRATORS, answer_items, fit_answers
+from scoring.paired import paired_difference
 from scoring.splits import in_half_a
 from tests.factories import make_dataset, make_sample
-from tests.reviews.situations import judge
+from tests.reviews.situations import judge, revise
 
 pytestmark = pytest.mark.django_db
 
@@ -64,9 +73,11 @@ def test_the_document_keeps_the_contract():
     routers = {"CC", "UC", "RC", "MF", "oracle"}
     assert set(document["curves"]) == set(document["apgr"]) == routers
     assert set(document["models"]) == {"small", "large"}
-    assert set(document["best"]) == {"small_ratio", "accuracy", "p_value"}
-    for points in document["curves"].values():
-        assert all(set(point) == {"small_ratio", "accuracy"} for point in points)
+    assert set(document["best"]) >= {"small_ratio", "accuracy", "p_value"}
+    assert document["original"] is None
+    for name, points in document["curves"].items():
+        limits = set() if name in {"RC", "oracle"} else {"low", "high"}
+        assert all(set(point) == {"small_ratio", "accuracy", *limits} for point in points)
         assert (points[0]["small_ratio"], points[-1]["small_ratio"]) == (0, 1)
         assert points[0]["accuracy"] == pytest.approx(document["models"]["large"])
         assert points[-1]["accuracy"] == pytest.approx(document["models"]["small"])
@@ -107,13 +118,18 @@ def test_the_same_seed_prints_the_same_bytes():
     assert run(dataset, "--json") == run(dataset, "--json")
 
 
+def accuracies(document, router):
+    return [(each["small_ratio"], each["accuracy"]) for each in document["curves"][router]]
+
+
 @pytest.mark.parametrize("calibrator", ANSWER_CALIBRATORS)
 def test_every_calibrator_gives_a_routing_table_of_its_own(calibrator):
     document = run_json(make_scored_dataset(), "--calibrator", calibrator)
     stored = document["cascade"]["calibrators"]["small"]
     assert (stored and stored["kind"]) == (None if calibrator == "none" else calibrator)
     if calibrator == "none":
-        assert document["curves"]["CC"] == document["curves"]["UC"]
+        assert accuracies(document, "CC") == accuracies(document, "UC")
+        assert document["ahead"]["UC"] == {"estimate": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_people_read_models_routers_and_every_k():
@@ -188,8 +204,79 @@ def test_cleaned_labels_follow_the_judgments_and_warn_of_an_experts_own_flags():
     document = run_json(dataset, "--labels", f"cleaned:{audit.pk}")
     [warning] = document["warnings"]
     assert warning.startswith("large flagged items for these cleaned labels")
-    assert document["notes"] == ["3 items judged, 2 labels changed, by the lenient policy"]
+    assert document["notes"] == [
+        "3 items judged, 2 labels changed, by the lenient policy",
+        "2 excluded items have no class that holds and are left out",
+    ]
     assert run(dataset, "--labels", f"cleaned:{audit.pk}").startswith("warning: large flagged")
+
+
+def make_relabelled(dataset, n_changed=60):
+    """An audit whose people give the first items another class, and a release of that."""
+    audit = make_audit_of(dataset, "third", "fourth")
+    sample = make_sample(audit, n_changed)
+    judge(sample, {place: ("wrong_label", (place + 1) % 3) for place in range(n_changed)})
+    release = order_release(audit, "lenient")
+    return audit, sample, release
+
+
+def with_third_and_fourth(dataset):
+    for name in ("third", "fourth"):
+        store_scores(dataset, name, [logits_of(dataset, "small")], source=ScoreSet.Source.IMPORTED)
+    return dataset
+
+
+def test_cleaned_and_original_labels_are_measured_on_the_same_items_and_paired():
+    dataset = with_third_and_fourth(make_scored_dataset())
+    audit, _, _ = make_relabelled(dataset)
+    document = run_json(dataset, "--labels", f"cleaned:{audit.pk}")
+    original = document["original"]
+    assert document["warnings"] == []
+    assert original["models"] == run_json(dataset)["models"]
+    keys = list(dataset.items.order_by("position").values_list("key", flat=True))
+    half_b, given = ~in_half_a(keys, 0), np.arange(N_ITEMS) % 3
+    cleaned = np.where(np.arange(N_ITEMS) < 60, (given + 1) % 3, given)
+    for name in ("small", "large"):
+        answers = answer_items(logits_of(dataset, name), None).top1[half_b]
+        pairs = answers == cleaned[half_b], answers == given[half_b]
+        assert document["models"][name] == pytest.approx(pairs[0].mean())
+        change = paired_difference(*pairs)
+        assert original["change"][name] == pytest.approx(
+            {"estimate": change.estimate, "low": change.low, "high": change.high}
+        )
+    text = run(dataset, "--labels", f"cleaned:{audit.pk}")
+    assert f"accuracy of the same items by given labels and by cleaned:{audit.pk}" in text
+
+
+def test_a_releases_labels_stay_while_people_go_on():
+    dataset = with_third_and_fourth(make_scored_dataset())
+    audit, sample, release = make_relabelled(dataset)
+    name = f"release:{audit.pk}/{release.number}"
+    before = run_json(dataset, "--labels", name)
+    cleaned_before = run_json(dataset, "--labels", f"cleaned:{audit.pk}")
+    assert before["models"] == cleaned_before["models"]
+    ruled = sample.slots.get(sampled_item__item__position=0).judgment
+    for judgment in [ruled, *Judgment.objects.exclude(pk=ruled.pk)[:30]]:
+        revise(judgment, "label_correct")
+    after = run_json(dataset, "--labels", name)
+    assert after == before
+    assert after["notes"] == [
+        f"60 items judged, 60 labels changed, as in release 1 of audit {audit.pk} (lenient)"
+    ]
+    changed = run_json(dataset, "--labels", f"cleaned:{audit.pk}")
+    assert changed["models"] != before["models"]
+    assert "there are: " + name in refusal_of(dataset, "--labels", f"release:{audit.pk}/9")
+
+
+def test_labels_frozen_at_a_moment_ignore_later_judgments():
+    dataset = with_third_and_fourth(make_scored_dataset())
+    audit, sample, _ = make_relabelled(dataset)
+    name, given = f"cleaned:{audit.pk}", np.arange(N_ITEMS) % 3
+    moment = freeze_labels(dataset, name)
+    revise(sample.slots.get(sampled_item__item__position=0).judgment, "label_correct")
+    assert load_labels(dataset, given, name, "lenient", moment).holding[0] == {1}
+    assert load_labels(dataset, given, name, "lenient").holding[0] == {0}
+    assert list_labels(dataset) == ["given", name, f"release:{audit.pk}/1"]
 
 
 def make_harder_dataset():
@@ -236,12 +323,21 @@ def test_a_sweep_repeats_the_measurement_for_calibrators_and_bins():
     dataset = make_scored_dataset()
     document = run_json(dataset, "--sweep")
     rows = [(row["calibrator"], row["bins"]) for row in document["sweep"]]
-    others = [(name, 15) for name in ("platt", "histogram", "isotonic", "vector", "none")]
-    bins = [("temperature", 5), ("temperature", 50), ("temperature", 100)]
-    assert rows == [("temperature", 15), *others, *bins]
-    assert document["sweep"][0]["apgr"] == document["apgr"]["CC"]
-    assert document["sweep"][5]["apgr"] == run_json(dataset, "--calibrator", "none")["apgr"]["CC"]
+    assert rows == list(itertools.product(ANSWER_CALIBRATORS, (5, 15, 50, 100)))
+    found = {(row["calibrator"], row["bins"]): row["apgr"] for row in document["sweep"]}
+    assert found["temperature", 15] == document["apgr"]["CC"]
+    for calibrator, bins in (("none", 15), ("platt", 50)):
+        alone = run_json(dataset, "--calibrator", calibrator, "--bins", str(bins))
+        assert found[calibrator, bins] == alone["apgr"]["CC"]
     assert "  temperature  100  0." in run(dataset, "--sweep")
+
+
+def test_a_data_set_of_other_classes_is_refused():
+    dataset, other = make_scored_dataset(), make_dataset(n_items=N_ITEMS, n_classes=4)
+    for name in ("small", "large"):
+        logits = [np.pad(logits_of(dataset, name), ((0, 0), (0, 1)))]
+        store_scores(other, name, logits, source=ScoreSet.Source.IMPORTED)
+    assert "calibrators fit no other classes" in refusal_of(dataset, "--test-dataset", other.slug)
 
 
 def test_items_an_expert_could_not_score_take_no_part():
@@ -259,7 +355,9 @@ def test_what_cannot_be_measured_is_refused_with_what_there_is():
     assert "there are: large, small" in refusal_of(dataset, large="huge")
     assert "at least 1" in refusal_of(dataset, "--bins", "0")
     assert "must be 0 or more" in refusal_of(dataset, "--seed", "-1")
-    assert "labels must be given, cleaned:AUDIT" in refusal_of(dataset, "--labels", "best")
+    assert "labels must be given, cleaned:AUDIT, release:AUDIT/NUMBER" in refusal_of(
+        dataset, "--labels", "best"
+    )
     assert "there are: none" in refusal_of(dataset, "--labels", "votes:real")
     assert "no audit 'x'" in refusal_of(dataset, "--labels", "cleaned:x")
     other = make_audit_of(make_scored_dataset(seed=2), "small", "large")

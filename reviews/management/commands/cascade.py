@@ -10,7 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 from audit.management.base import AuditCommand, find_dataset
 from audit.score_store import ScoreStoreError
 from reviews.cascade_experts import CascadeRefusedError
-from reviews.cascades import Order, describe_cascade, sweep_cascade
+from reviews.cascade_halves import Order
+from reviews.cascades import describe_cascade, sweep_cascade
 from reviews.evaluation_labels import GIVEN, UnknownLabelsError
 from reviews.models import Policy
 from reviews.policies import POLICY_HELP, PolicyError
@@ -40,7 +41,10 @@ class Command(AuditCommand):
         )
         parser.add_argument("--bins", type=int, default=15)
         parser.add_argument(
-            "--labels", default=GIVEN, metavar="NAME", help="given, cleaned:AUDIT or votes:NAME"
+            "--labels",
+            default=GIVEN,
+            metavar="NAME",
+            help="given, cleaned:AUDIT, release:AUDIT/NUMBER or votes:NAME",
         )
         parser.add_argument("--policy", default=Policy.LENIENT.value, help=POLICY_HELP)
         parser.add_argument("--seed", type=int, default=0)
@@ -53,7 +57,7 @@ class Command(AuditCommand):
         parser.add_argument(
             "--sweep",
             action="store_true",
-            help="Repeat for every calibrator and for 5, 15, 50 and 100 bins.",
+            help="Repeat for every calibrator with 5, 15, 50 and 100 bins.",
         )
 
     def handle(self, **options: Any) -> None:
@@ -100,10 +104,22 @@ def write_cascade(document: dict[str, Any]) -> str:
         f"{best['small_ratio']:.1%} answered by the small model, "
         f"p = {best['p_value']:.2g} against the better model alone"
     )
+    large = best["against_large"]
+    lines.append(
+        f"against the large model alone: {large['estimate']:+.4f} "
+        f"[{large['low']:+.4f}, {large['high']:+.4f}], p = {large['p_value']:.2g}"
+    )
+    if document["original"]:
+        lines += ["", *_write_original(document)]
     lines += ["", "average performance gap recovered (random: 0.5)"]
     for name, apgr in document["apgr"].items():
         words = "" if "undefined" in apgr else f"  {NAMES[name]}"
         lines.append(f"  {name:<6}  {write_apgr(apgr)}{words}")
+    for name, ahead in document["ahead"].items():
+        lines.append(
+            f"  CC is ahead of {name} by {ahead['estimate']:+.4f} "
+            f"[{ahead['low']:+.4f}, {ahead['high']:+.4f}]"
+        )
     if "sweep" in document:
         lines += ["", "the same for CC by calibrator and number of bins"]
     for row in document.get("sweep", []):
@@ -118,6 +134,20 @@ def write_cascade(document: dict[str, Any]) -> str:
         ]
         lines.append(f"{k:>4}  " + "  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _write_original(document: dict[str, Any]) -> list[str]:
+    """Return the accuracies of the same items by both kinds of labels (Table 2)."""
+    original, models = document["original"], document["models"]
+    before = {**original["models"], "best": original["best"]["accuracy"]}
+    after = {**models, "best": document["best"]["accuracy"]}
+    lines = [f"accuracy of the same items by given labels and by {document['settings']['labels']}"]
+    for name, change in original["change"].items():
+        lines.append(
+            f"  {name:<6}  {before[name]:.4f} -> {after[name]:.4f}  {change['estimate']:+.4f} "
+            f"[{change['low']:+.4f}, {change['high']:+.4f}]"
+        )
+    return lines
 
 
 def write_apgr(apgr: dict[str, Any]) -> str:
