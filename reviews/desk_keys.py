@@ -67,14 +67,27 @@ HELPS = (
     Act("guide", "g", "Open or close the guide", HELP),
     Act("keys", "?", "Show and change the keys", HELP),
 )
+
+
+def _verdict_acts(
+    keys: Mapping[Verdict, str] | Mapping[QuestionVerdict, str], submitting: str, *own: Act
+) -> tuple[Act, ...]:
+    """Return the keys of one desk's verdicts, and of what goes with a verdict."""
+    return (
+        *(
+            Act(f"verdict:{each.value}", key, str(each.label), VERDICTS)
+            for each, key in keys.items()
+        ),
+        Act("submit", "enter", submitting, VERDICTS),
+        *own,
+        Act("note", "c", "Comment on the verdict", VERDICTS),
+    )
+
+
 PICTURE_ACTS = (
-    *(
-        Act(f"verdict:{each.value}", key, each.label, VERDICTS)
-        for each, key in VERDICT_KEYS.items()
+    *_verdict_acts(
+        VERDICT_KEYS, "Submit and next", Act("severity", "v", "How bad the error is", VERDICTS)
     ),
-    Act("submit", "enter", "Submit and next", VERDICTS),
-    Act("severity", "v", "How bad the error is", VERDICTS),
-    Act("note", "c", "Comment on the verdict", VERDICTS),
     Act("none", "0", "None of these", CLASSES),
     Act("search", "/", "Search every class", CLASSES),
     Act("exemplars", "x", "More examples of each class", CLASSES),
@@ -85,14 +98,12 @@ PICTURE_ACTS = (
     *HELPS,
 )
 QUESTION_ACTS = (
-    *(
-        Act(f"verdict:{each.value}", key, each.label, VERDICTS)
-        for each, key in QUESTION_KEYS.items()
+    *_verdict_acts(
+        QUESTION_KEYS,
+        "Show the key, or submit and next",
+        Act("derivation", "d", "You derived the answer yourself", VERDICTS),
+        Act("source", "s", "Name a source for another key", VERDICTS),
     ),
-    Act("submit", "enter", "Show the key, or submit and next", VERDICTS),
-    Act("derivation", "d", "You derived the answer yourself", VERDICTS),
-    Act("source", "s", "Name a source for another key", VERDICTS),
-    Act("note", "c", "Comment on the verdict", VERDICTS),
     Act("none", "0", "None of the options holds", ANSWERS),
     *AROUND_THE_DESK,
     Act("scroll:1", "pagedown", "Read on", TEXT),

@@ -1,23 +1,11 @@
 // What somebody says of the open item until it is submitted: classes, verdict, severity.
-class Answers {
-  #drafts;
-  #open; // () -> the open item
-  #redraw;
-  #say;
-
-  constructor(drafts, { open, redraw, say }) {
-    this.#drafts = drafts;
-    this.#open = open;
-    this.#redraw = redraw;
-    this.#say = say;
-  }
-
+class Answers extends DeskAnswers {
   classesOf(item) {
-    return [...item.candidates, ...this.#drafts.of(item).added];
+    return [...item.candidates, ...this.drafts.of(item).added];
   }
 
   labels(item) {
-    return this.#drafts.of(item).ticks?.map((one) => one.index) ?? null;
+    return this.drafts.of(item).ticks?.map((one) => one.index) ?? null;
   }
 
   proposed(item) {
@@ -26,18 +14,18 @@ class Answers {
 
   // The verdict that stands at the full desk: the person's own, or the proposed one.
   standing(item) {
-    return item.mode === "full" ? (this.#drafts.of(item).override ?? this.proposed(item)) : null;
+    return item.mode === "full" ? (this.drafts.of(item).override ?? this.proposed(item)) : null;
   }
 
   // Whether a verdict can be sent; if not, say what it lacks.
   isReady(item, verdict) {
-    if (!verdict) this.#say("Tick what the picture shows first, or that none of these does");
+    if (!verdict) this.say("Tick what the picture shows first, or that none of these does");
     return Boolean(verdict);
   }
 
   // What is kept of a verdict here, and what is sent.
   write(item, verdict) {
-    const draft = this.#drafts.of(item);
+    const draft = this.drafts.of(item);
     const isQuick = item.mode === "quick";
     const isError = IS_ERROR.has(verdict);
     const chosen = this.classesOf(item).find((one) => one.index === draft.chosen);
@@ -55,85 +43,85 @@ class Answers {
 
   // The class of a row, counted from 1; nothing where there is no such row.
   #row(number) {
-    const item = this.#open();
+    const item = this.open();
     return item && this.classesOf(item)[Number(number) - 1];
   }
 
   toggle(number) {
     const one = this.#row(number);
-    if (one) this.mark(this.#open(), one);
+    if (one) this.mark(this.open(), one);
   }
 
   mark(item, one) {
     if (item.mode === "quick") {
-      this.#drafts.change(item, { chosen: one.index });
-      this.#say(`Right class: ${one.name}`);
+      this.drafts.change(item, { chosen: one.index });
+      this.say(`Right class: ${one.name}`);
     } else {
-      const ticks = this.#drafts.of(item).ticks ?? [];
+      const ticks = this.drafts.of(item).ticks ?? [];
       const others = ticks.filter((other) => other.index !== one.index);
       const isOn = others.length < ticks.length;
       this.#tick(item, isOn ? (others.length ? others : null) : [...ticks, one]);
-      this.#say(`${one.name} ${isOn ? "taken off" : "ticked"}. ${nameVerdict(this.proposed(item))}`);
+      this.say(`${one.name} ${isOn ? "taken off" : "ticked"}. ${nameVerdict(this.proposed(item))}`);
     }
-    this.#redraw();
+    this.redraw();
   }
 
   makeMain(number) {
-    const item = this.#open();
+    const item = this.open();
     const one = this.#row(number);
     if (!one || item.mode === "quick") return;
-    const others = (this.#drafts.of(item).ticks ?? []).filter((other) => other.index !== one.index);
+    const others = (this.drafts.of(item).ticks ?? []).filter((other) => other.index !== one.index);
     this.#tick(item, [one, ...others]);
-    this.#redraw();
-    this.#say(`${one.name} is the main class. ${nameVerdict(this.proposed(item))}`);
+    this.redraw();
+    this.say(`${one.name} is the main class. ${nameVerdict(this.proposed(item))}`);
   }
 
   chooseNone() {
-    const item = this.#open();
+    const item = this.open();
     if (!item) return;
-    if (item.mode === "quick") this.#drafts.change(item, { chosen: null });
+    if (item.mode === "quick") this.drafts.change(item, { chosen: null });
     else this.#tick(item, this.labels(item)?.length === 0 ? null : []);
-    this.#redraw();
-    this.#say("None of these");
+    this.redraw();
+    this.say("None of these");
   }
 
   // Other ticks make another proposal, so a verdict of one's own goes.
   #tick(item, ticks) {
     const verdict = proposeVerdict(ticks?.map((one) => one.index) ?? null, item.categories);
-    const { severity } = this.#drafts.of(item);
-    this.#drafts.change(item, { ticks, override: null, severity: IS_ERROR.has(verdict) ? severity : null });
+    const { severity } = this.drafts.of(item);
+    this.drafts.change(item, { ticks, override: null, severity: IS_ERROR.has(verdict) ? severity : null });
   }
 
   // A class found by search: a row of its own, ticked.
   add(item, one) {
-    if (item.mode === "quick" && one.index === item.given.index) return this.#say("That is the given label");
+    if (item.mode === "quick" && one.index === item.given.index) return this.say("That is the given label");
     const known = this.classesOf(item).find((other) => other.index === one.index);
-    if (!known) this.#drafts.change(item, { added: [...this.#drafts.of(item).added, one] });
-    if (this.#open() === item && !this.labels(item)?.includes(one.index)) this.mark(item, known ?? one);
+    if (!known) this.drafts.change(item, { added: [...this.drafts.of(item).added, one] });
+    if (this.open() === item && !this.labels(item)?.includes(one.index)) this.mark(item, known ?? one);
   }
 
   // In place of what the ticks propose; the same again, and the proposal stands.
   override(item, verdict) {
-    if (!this.allows(item, verdict)) return this.#say(`${nameVerdict(verdict)} does not fit what is ticked`);
-    const { override, severity } = this.#drafts.of(item);
+    if (!this.allows(item, verdict)) return this.say(`${nameVerdict(verdict)} does not fit what is ticked`);
+    const { override, severity } = this.drafts.of(item);
     const isOff = verdict === override || verdict === this.proposed(item);
-    this.#drafts.change(item, { override: isOff ? null : verdict, severity: IS_ERROR.has(verdict) ? severity : null });
-    this.#redraw();
-    this.#say(`Verdict: ${nameVerdict(this.standing(item))}`);
+    this.drafts.change(item, { override: isOff ? null : verdict, severity: IS_ERROR.has(verdict) ? severity : null });
+    this.redraw();
+    this.say(`Verdict: ${nameVerdict(this.standing(item))}`);
   }
 
   nextSeverity() {
-    const item = this.#open();
+    const item = this.open();
     if (!item || item.mode === "quick" || !IS_ERROR.has(this.standing(item))) return;
-    const severity = ((this.#drafts.of(item).severity ?? 0) + 1) % 4 || null;
-    this.#drafts.change(item, { severity });
-    this.#redraw();
-    this.#say(`Severity: ${SEVERITIES[severity] ?? "not given"}`);
+    const severity = ((this.drafts.of(item).severity ?? 0) + 1) % 4 || null;
+    this.drafts.change(item, { severity });
+    this.redraw();
+    this.say(`Severity: ${SEVERITIES[severity] ?? "not given"}`);
   }
 
   // Whether a verdict given before would be replaced by another one.
   differs(item, past) {
-    const draft = this.#drafts.of(item);
+    const draft = this.drafts.of(item);
     const before = (past.ticked ?? readTicks(item, past))?.map((one) => one.index) ?? null;
     const same = JSON.stringify(before) === JSON.stringify(this.labels(item));
     return !same || past.verdict !== this.standing(item) || past.severity !== draft.severity || past.note !== draft.note;

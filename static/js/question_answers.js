@@ -1,67 +1,55 @@
 // What somebody says of the open question until it is submitted. At the full desk there are two
 // steps: one's own answer while the key is hidden, then the class that follows once it is shown.
-class Answers {
-  #drafts;
-  #open; // () -> the open item
-  #redraw;
-  #say;
-
-  constructor(drafts, { open, redraw, say }) {
-    this.#drafts = drafts;
-    this.#open = open;
-    this.#redraw = redraw;
-    this.#say = say;
-  }
-
+class Answers extends DeskAnswers {
   // Whether the key is in sight.
   isKeyShown(item) {
-    return item.mode === "quick" || item.told !== null || this.#drafts.of(item).isKeyShown;
+    return item.mode === "quick" || item.told !== null || this.drafts.of(item).isKeyShown;
   }
 
   proposed(item) {
     const isDerived = item.mode === "full" && this.isKeyShown(item);
-    return isDerived ? proposeVerdict(this.#drafts.of(item).ticks, item.key_label) : null;
+    return isDerived ? proposeVerdict(this.drafts.of(item).ticks, item.key_label) : null;
   }
 
   // The verdict that stands: the person's own, or the derived one.
   standing(item) {
-    return this.#drafts.of(item).override ?? this.proposed(item);
+    return this.drafts.of(item).override ?? this.proposed(item);
   }
 
   // "Key correct" takes one's own answer back, in favour of the key.
   allows(item, verdict) {
     if (item.mode === "quick" || verdict === "unsure" || UNCLEAR.has(verdict)) return true;
     if (!this.isKeyShown(item)) return false;
-    return verdict === "label_correct" || allowsVerdict(verdict, this.#drafts.of(item).ticks, item.key_label);
+    return verdict === "label_correct" || allowsVerdict(verdict, this.drafts.of(item).ticks, item.key_label);
   }
 
   toggle(number) {
-    const item = this.#open();
+    const item = this.open();
     const index = Number(number) - 1;
     if (item && index < item.choices.length) this.mark(item, index);
   }
 
   mark(item, index) {
-    const ticks = this.#drafts.of(item).ticks ?? [];
+    const ticks = this.drafts.of(item).ticks ?? [];
     const isOn = ticks.includes(index);
     const others = ticks.filter((other) => other !== index);
     const chosen = isOn ? others : [...ticks, index].sort((one, other) => one - other);
     this.#tick(item, chosen.length ? chosen : null);
-    this.#say(`${nameOption(index)} ${isOn ? "taken off" : "ticked"}. ${this.#derived(item)}`);
+    this.say(`${nameOption(index)} ${isOn ? "taken off" : "ticked"}. ${this.#derived(item)}`);
   }
 
   chooseNone() {
-    const item = this.#open();
+    const item = this.open();
     if (!item) return;
-    this.#tick(item, this.#drafts.of(item).ticks?.length === 0 ? null : []);
-    this.#say(`None of the options. ${this.#derived(item)}`);
+    this.#tick(item, this.drafts.of(item).ticks?.length === 0 ? null : []);
+    this.say(`None of the options. ${this.#derived(item)}`);
   }
 
   // Other answers derive another class; what can't be understood stays so.
   #tick(item, ticks) {
-    const { override } = this.#drafts.of(item);
-    this.#drafts.change(item, { ticks, override: item.mode === "quick" || UNCLEAR.has(override) ? override : null });
-    this.#redraw();
+    const { override } = this.drafts.of(item);
+    this.drafts.change(item, { ticks, override: item.mode === "quick" || UNCLEAR.has(override) ? override : null });
+    this.redraw();
   }
 
   #derived(item) {
@@ -72,64 +60,64 @@ class Answers {
   // In place of what the answers derive; the same again, and the derived class stands.
   override(item, verdict) {
     if (!this.isKeyShown(item) && !this.allows(item, verdict)) {
-      return this.#say("Answer first: the key is shown then, and the class follows");
+      return this.say("Answer first: the key is shown then, and the class follows");
     }
-    if (!this.allows(item, verdict)) return this.#say(`${nameVerdict(verdict)} does not fit the answers`);
-    const { override } = this.#drafts.of(item);
-    if (verdict === "label_correct") this.#drafts.change(item, { ticks: [item.key_label], override: null });
+    if (!this.allows(item, verdict)) return this.say(`${nameVerdict(verdict)} does not fit the answers`);
+    const { override } = this.drafts.of(item);
+    if (verdict === "label_correct") this.drafts.change(item, { ticks: [item.key_label], override: null });
     else {
       const isOff = verdict === override || verdict === this.proposed(item);
-      this.#drafts.change(item, { override: isOff ? null : verdict });
+      this.drafts.change(item, { override: isOff ? null : verdict });
     }
-    this.#redraw();
-    this.#say(`Verdict: ${nameVerdict(this.standing(item))}`);
+    this.redraw();
+    this.say(`Verdict: ${nameVerdict(this.standing(item))}`);
   }
 
   // Whether a verdict can be sent; if not, take the step before: show the key, or ask for a source.
   isReady(item, verdict) {
-    const draft = this.#drafts.of(item);
+    const draft = this.drafts.of(item);
     if (!this.isKeyShown(item) && !verdict) return this.#showKey(item, draft);
     if (!verdict) {
-      this.#say("Answer first, or say that none of the options holds");
+      this.say("Answer first, or say that none of the options holds");
       return false;
     }
     if (!this.needsSource(item, verdict)) return true;
-    if (item.mode === "quick") this.#drafts.change(item, { override: verdict });
-    this.#drafts.change(item, { isAsked: true });
-    this.#redraw();
-    this.#say(`${nameVerdict(verdict)}: name a source, or say that you have derived it`);
+    if (item.mode === "quick") this.drafts.change(item, { override: verdict });
+    this.drafts.change(item, { isAsked: true });
+    this.redraw();
+    this.say(`${nameVerdict(verdict)}: name a source, or say that you have derived it`);
     return false;
   }
 
   // One's own answer stands from here on; where it is the key there is nothing more to say.
   #showKey(item, draft) {
     if (draft.ticks === null) {
-      this.#say("Answer first, or say that none of the options holds");
+      this.say("Answer first, or say that none of the options holds");
       return false;
     }
-    this.#drafts.change(item, { isKeyShown: true, blind: draft.ticks });
+    this.drafts.change(item, { isKeyShown: true, blind: draft.ticks });
     if (this.proposed(item) === "label_correct") return true;
-    this.#redraw();
-    this.#say(`The key is ${nameLabel(item)}. ${nameVerdict(this.proposed(item))}: name a source, or say that you have derived it`);
+    this.redraw();
+    this.say(`The key is ${nameLabel(item)}. ${nameVerdict(this.proposed(item))}: name a source, or say that you have derived it`);
     return false;
   }
 
   needsSource(item, verdict) {
-    const draft = this.#drafts.of(item);
+    const draft = this.drafts.of(item);
     return KEY_CHANGES.has(verdict) && !draft.isDerived && !draft.source;
   }
 
   toggleDerivation() {
-    const item = this.#open();
+    const item = this.open();
     if (!item) return;
-    const { isDerived } = this.#drafts.change(item, { isDerived: !this.#drafts.of(item).isDerived });
-    this.#redraw();
-    this.#say(isDerived ? "Derivation given" : "No derivation");
+    const { isDerived } = this.drafts.change(item, { isDerived: !this.drafts.of(item).isDerived });
+    this.redraw();
+    this.say(isDerived ? "Derivation given" : "No derivation");
   }
 
   // What is kept of a verdict here, and what is sent.
   write(item, verdict) {
-    const draft = this.#drafts.of(item);
+    const draft = this.drafts.of(item);
     const isChange = KEY_CHANGES.has(verdict);
     const said = {
       labels: item.mode === "quick" ? this.#quickLabels(item, verdict) : draft.ticks,
@@ -142,7 +130,7 @@ class Answers {
 
   // Ticks at the quick desk say which answers are right, where they fit the verdict.
   #quickLabels(item, verdict) {
-    const { ticks } = this.#drafts.of(item);
+    const { ticks } = this.drafts.of(item);
     if (verdict === "no_correct") return [];
     if (!ticks?.length || !KEY_CHANGES.has(verdict)) return null;
     const others = ticks.filter((index) => index !== item.key_label);
@@ -153,7 +141,7 @@ class Answers {
 
   // Whether a verdict given before would be replaced by another one.
   differs(item, past) {
-    const draft = this.#drafts.of(item);
+    const draft = this.drafts.of(item);
     const verdict = this.standing(item);
     const { labels, source, has_derivation } = this.write(item, verdict).body;
     return (
