@@ -242,3 +242,9 @@ def remove_orphans(score_set_id: int, keep: set[str]) -> int:
     for name in orphans:
         score_files().remove(file_key(score_set_id, name))
     return len(orphans)
+
+
+def remove_scores(score_set_id: int) -> None:
+    """Remove everything of a score set that no row speaks of any more."""
+    for name in score_files().names(score_set_id):
+        score_files().remove(file_key(score_set_id, name))

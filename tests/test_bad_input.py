@@ -1,4 +1,4 @@
-"""Every bad input that the matrix numbers has a test that names it."""
+"""Every numbered case has a test that names it: bad inputs, releases and backups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 # Files, images and archives; CSV, JSON and questions; model files.
 NUMBERS = {*range(1, 54), *range(71, 101), *range(130, 142)}
+
+
+# Releases, backups, migrations, removal.
+RELEASES_AND_BACKUPS = set(range(1, 19))
 
 
 def named_in(text: str) -> set[int]:
@@ -24,3 +28,10 @@ def named_in(text: str) -> set[int]:
 def test_every_numbered_bad_input_is_tried():
     texts = [path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py")]
     assert NUMBERS - set().union(*map(named_in, texts)) == set()
+
+
+def test_every_numbered_case_of_releases_and_backups_is_tried():
+    texts = [path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py")]
+    names = "\n".join(re.findall(r"^ *def (test_\w+)", "\n".join(texts), re.MULTILINE))
+    named = {int(number) for number in re.findall(r"_e(\d{2})_", names)}
+    assert RELEASES_AND_BACKUPS - named == set()

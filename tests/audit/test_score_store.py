@@ -86,8 +86,12 @@ def test_too_few_rows_are_refused():
         score_store.write_shard(1, 0, [np.zeros((2, 3), np.float32)], (4, 3))
 
 
-def test_leftovers_of_lost_epochs_are_removed():
+def test_e17_leftovers_of_lost_epochs_are_removed_and_nothing_that_is_referred_to():
     kept = write(0, np.zeros((2, 3), np.float32), epoch=2)
     write(0, np.zeros((2, 3), np.float32), epoch=1)
+    score_store.write_manifest(1, [kept], {})
+    others = score_store.write_shard(2, 0, [np.zeros((2, 3), np.float32)], (2, 3), epoch=1)
     assert score_store.remove_orphans(1, {kept.name}) == 1
-    assert score_files().names(1) == [kept.name]
+    assert score_files().names(1) == [kept.name, "manifest.json"]
+    assert score_files().names(2) == [others.name]
+    assert score_store.open_scores(1).shape == (2, 3)

@@ -199,7 +199,7 @@ def test_e07_lines_come_in_again_and_go_out_the_same(tmp_path, make):
     assert (tmp_path / "again" / "labels.jsonl").read_bytes() == lines.read_bytes()
 
 
-def test_val_txt_lists_file_and_class_in_order(tmp_path):
+def test_e08_val_txt_lists_file_and_class_in_order(tmp_path):
     audit = make_imagenet_audit()
     export(audit, tmp_path / "out", "imagenet-txt")
     text = (tmp_path / "out" / "val.txt").read_text()
@@ -207,7 +207,7 @@ def test_val_txt_lists_file_and_class_in_order(tmp_path):
     assert pairs == [[picture_name(3), "3"], [picture_name(1), "9"], [picture_name(7), "7"]]
 
 
-def test_the_solution_file_is_read_by_our_own_importer(tmp_path):
+def test_e08_the_solution_file_is_read_by_our_own_importer(tmp_path):
     audit = make_imagenet_audit()
     manifest = export(audit, tmp_path / "out", "loc-csv")
     assert manifest["counts"]["excluded"] == 1
@@ -247,7 +247,7 @@ def test_real_labels_of_other_data_follow_its_order(tmp_path):
     assert lists == [[2], [1], [], [0, 1], [1], [2], [0], [1]]
 
 
-def test_mmlu_files_are_read_by_our_own_importer_byte_for_byte(tmp_path):
+def test_e08_mmlu_files_are_read_by_our_own_importer_byte_for_byte(tmp_path):
     audit = make_question_audit()
     export(audit, tmp_path / "out", "mmlu-csv")
     loaded = load_dataset("mmlu", tmp_path / "out" / "mmlu")
