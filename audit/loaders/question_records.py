@@ -187,6 +187,20 @@ class QuestionReader:
         return True
 
 
+def read_answers(record: Mapping[str, Any]) -> tuple[tuple[str, ...], Choices]:
+    """Return which fields hold a record's answer, and its choices; a loader has checked them."""
+    inner = record.get("question")
+    holder = {**record, **inner} if isinstance(inner, dict) else record
+    names = _name_fields(tuple(holder))
+    if names.choices is not None:
+        texts, letters = _take_apart(holder[names.choices])
+    else:
+        texts, letters = [holder[name] for name in names.choice_fields], None
+    named = tuple(letters or ascii_uppercase[: len(texts or ())])
+    own = tuple(name for name in names.answers if name in record)
+    return own, Choices(tuple(texts or ()), named, own=letters is not None)
+
+
 def has_questions(fields: Iterable[str]) -> bool:
     """Return whether columns of these names hold multiple-choice questions."""
     names = _name_fields(tuple(fields))

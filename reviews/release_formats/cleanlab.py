@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from audit.evidence import Evidence
 from reviews.release_formats.base import (
     FormatRefusedError,
     LabelRow,
@@ -12,6 +13,7 @@ from reviews.release_formats.base import (
     Writer,
 )
 
+BLOCK = 4096
 COLUMNS = ("key", "is_label_issue", "label_quality", "given_label", "predicted_label")
 
 
@@ -31,6 +33,8 @@ class IssueTable(Writer):
     def __init__(self, source: Source, folder: ReleaseFolder) -> None:
         self.check(source)
         self._evidence = source.evidence
+        self._block = range(0)
+        self._said: list[tuple[float | None, int | None]] = []
         self._table = folder.open_table("cleanlab_issues.csv", COLUMNS)
 
     def add(self, row: LabelRow) -> None:
@@ -51,13 +55,27 @@ class IssueTable(Writer):
 
     def _ask_experts(self, position: int) -> tuple[float | None, int | None]:
         """Return the label's mean probability and the most confident top-1, None without scores."""
-        evidence = self._evidence
-        if evidence is None:
-            return None, None
-        top1 = evidence.top1[:, position]
-        has_score = top1 >= 0
-        if not has_score.any():
-            return None, None
-        quality = float(evidence.given_probability[has_score, position].mean(dtype=np.float64))
-        best = int(np.argmax(evidence.confidence[has_score, position]))
-        return quality, int(top1[has_score][best])
+        if position not in self._block:
+            start = position - position % BLOCK
+            self._block = range(start, start + BLOCK)
+            self._said = _ask_block(self._evidence, start)
+        return self._said[position - self._block.start]
+
+
+def _ask_block(evidence: Evidence | None, start: int) -> list[tuple[float | None, int | None]]:
+    """Return what the experts say of the items from `start` on: a block at once, not one by one."""
+    if evidence is None:
+        return [(None, None)] * BLOCK
+    rows = slice(start, start + BLOCK)
+    top1 = np.asarray(evidence.top1[:, rows])
+    has_score = top1 >= 0
+    given = np.where(has_score, evidence.given_probability[:, rows], 0.0).astype(np.float64)
+    quality = given.sum(axis=0) / np.maximum(has_score.sum(axis=0), 1)
+    best = np.where(has_score, evidence.confidence[:, rows], -1.0).argmax(axis=0)
+    predicted = np.take_along_axis(top1, best[np.newaxis], axis=0)[0]
+    return [
+        (mean, label) if is_scored else (None, None)
+        for mean, label, is_scored in zip(
+            quality.tolist(), predicted.tolist(), np.any(has_score, axis=0).tolist(), strict=True
+        )
+    ]

@@ -9,6 +9,7 @@ from reviews.release_formats.base import FormatRefusedError, ReleaseFolder, Sour
 
 FORMATS = {  # paths, not classes: a format's own libraries load when it is used
     "csv": "reviews.release_formats.tables.LabelTable",
+    "input": "reviews.release_formats.input_again.InputAgain",
     "jsonl": "reviews.release_formats.jsonl.LabelLines",
     "patch": "reviews.release_formats.tables.Patch",
     "exclude": "reviews.release_formats.exclude.ExcludeList",

@@ -9,6 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, models
 
 from audit import score_store
 from audit.evidence import evidence_folder
+from audit.input_files import forget_input
 from audit.models import Audit, Project, ScoreSet
 from reviews.models import Adjudication, Judgment, Release
 
@@ -32,9 +33,12 @@ def delete_project(project: Project) -> int:
     score_sets = list(
         ScoreSet.objects.filter(dataset__project=project).values_list("pk", flat=True)
     )
+    datasets = list(project.datasets.values_list("pk", flat=True))
     n_rows = _erase(Project.objects.filter(pk=project.pk))
     for score_set in score_sets:
         score_store.remove_scores(score_set)
+    for dataset in datasets:
+        forget_input(dataset)
     for audit in audits:
         shutil.rmtree(evidence_folder(audit), ignore_errors=True)
     return n_rows

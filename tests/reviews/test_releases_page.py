@@ -134,8 +134,8 @@ def order(audit, *formats):
 def test_formats_that_the_data_set_cant_be_written_in_say_why_and_are_refused(audit, maintainer):
     text = maintainer.get(address(audit)).content.decode()
     assert "class 0&#x27; has none" in text
-    assert text.count('name="formats"') == 12
-    assert text.count("disabled") == 2
+    assert text.count('name="formats"') == 13
+    assert text.count("disabled") == 3
     said = {"policy": "lenient", "formats": ["csv", "mmlu-csv"]}
     page = maintainer.post(address(audit), said, follow=True).content.decode()
     assert "mmlu-csv holds questions" in page

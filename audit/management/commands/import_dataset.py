@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from audit.input_files import keep_input
 from audit.loaders import FORMATS, ImportRefused, load_dataset
 from audit.management.base import AuditCommand
 from audit.models import Project
@@ -59,6 +60,7 @@ class Command(AuditCommand):
             )
         except DatasetRefusedError as refusal:
             raise CommandError(str(refusal)) from refusal
+        keep_input(dataset, options["path"])
         quarantined = dataset.items.quarantined()
         reasons = Counter(quarantined.values_list("quarantine_code", flat=True))
         noted = Counter(
