@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 
@@ -18,10 +18,15 @@ from reviews.models import (
 )
 from reviews.services.known_items import MOST_AT_ONCE, Known
 
+if TYPE_CHECKING:
+    PlanBase = forms.ModelForm[QualityPlan]
+else:  # Django's own takes no brackets
+    PlanBase = forms.ModelForm
+
 UNSURE = {Verdict.UNSURE, QuestionVerdict.UNSURE}
 
 
-class PlanForm(forms.ModelForm[QualityPlan]):
+class PlanForm(PlanBase):
     """How much gold, and how long a training."""
 
     gold_share = forms.FloatField(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from scoring.arrays import Floats, Ints, Mask
 from scoring.domain_estimates import Domain, precision
@@ -46,7 +46,7 @@ def precision_band(
     if deviations.size == 0:
         return [precision(sample, members, method=method) for members in sets]
     multiplier = np.quantile(np.abs(deviations).max(axis=1), confidence)
-    together = max(confidence, 1 - 2 * float(ndtr(-multiplier)))
+    together = max(confidence, 1 - 2 * float(scipy.special.ndtr(-multiplier)))
     return [precision(sample, members, confidence=together, method=method) for members in sets]
 
 

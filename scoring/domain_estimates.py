@@ -13,7 +13,7 @@ from math import inf, log, sqrt
 from typing import Self
 
 import numpy as np
-from scipy.special import expit
+import scipy
 
 from scoring.arrays import Floats, Ints, Mask
 from scoring.intervals import (
@@ -128,7 +128,8 @@ def detection_rate(sample: JudgedSample, members: Mask | Domain) -> Interval:
         * sample.covariance_of_sums(missed, missed, missed),
     )
     odds = mover_difference(_log(inside), _log(outside), correlation)
-    rate, low, high = (float(expit(value)) for value in (odds.estimate, odds.low, odds.high))
+    ends = (odds.estimate, odds.low, odds.high)
+    rate, low, high = (float(scipy.special.expit(value)) for value in ends)
     return Interval(rate, low, high, odds.census)
 
 

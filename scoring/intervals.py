@@ -4,6 +4,9 @@ Wilson (1927); Brown, Cai and DasGupta (2001) for what Wilson's limits lack next
 Little, Louis and Slud (2019) for effective sizes; Korn and Graubard (1998) for limits that err on
 the wide side; Zou and Donner (2008) for MOVER, which builds the interval of a combination from the
 intervals of its parts.
+
+`scipy.special` is written out here and in the modules that use it beside: scipy loads it, which
+takes 20 MB, when it is first used, and a web process that only serves desks never does.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from math import inf, isinf, log, sqrt
 from typing import Literal, TypeAlias
 
-from scipy.special import betaincinv, expit, gammaincinv, ndtri, stdtrit
+import scipy
 
 IntervalMethod: TypeAlias = Literal["wilson", "korn_graubard"]
 """``wilson`` (the modified one) covers as often as it says on average, ``korn_graubard`` at least
@@ -103,9 +106,9 @@ def modified_wilson(share: float, n_effective: float, *, confidence: float = 0.9
     low, high = limits.low, limits.high
     passed, failed = n_effective * share, n_effective * (1 - share)
     if 0 < passed <= FEW:
-        low = min(low, float(gammaincinv(passed, 1 - confidence)) / n_effective)
+        low = min(low, float(scipy.special.gammaincinv(passed, 1 - confidence)) / n_effective)
     if 0 < failed <= FEW:
-        high = max(high, 1 - float(gammaincinv(failed, 1 - confidence)) / n_effective)
+        high = max(high, 1 - float(scipy.special.gammaincinv(failed, 1 - confidence)) / n_effective)
     return Interval(share, low, min(high, 1.0))
 
 
@@ -137,11 +140,12 @@ def korn_graubard(
     tail = (1 - confidence) / 2
     # Strata of one item leave no degree of freedom; one is the widest that t has.
     degrees = max(n_judged - n_strata, 1.0)
-    shrink = stdtrit(max(n_judged - 1, 1.0), tail) / stdtrit(degrees, tail)
+    widest = scipy.special.stdtrit(degrees, tail)
+    shrink = scipy.special.stdtrit(max(n_judged - 1, 1.0), tail) / widest
     n = min(n_effective * shrink**2, n_judged / (1 - n_judged / population))
     found, cleared = n * share, n * (1 - share)
-    low = 0.0 if share == 0 else float(betaincinv(found, cleared + 1, tail))
-    high = 1.0 if share == 1 else float(betaincinv(found + 1, cleared, 1 - tail))
+    low = 0.0 if share == 0 else float(scipy.special.betaincinv(found, cleared + 1, tail))
+    high = 1.0 if share == 1 else float(scipy.special.betaincinv(found + 1, cleared, 1 - tail))
     return Interval(share, min(low, share), max(high, share))
 
 
@@ -190,7 +194,7 @@ def mover_ratio(part: Interval, rest: Interval) -> Interval:
     odds = log(part.estimate) - log(rest.estimate)
     below = sqrt(_log_gap(part.low, part.estimate) ** 2 + _log_gap(rest.estimate, rest.high) ** 2)
     above = sqrt(_log_gap(part.estimate, part.high) ** 2 + _log_gap(rest.low, rest.estimate) ** 2)
-    low, high = float(expit(odds - below)), float(expit(odds + above))
+    low, high = float(scipy.special.expit(odds - below)), float(scipy.special.expit(odds + above))
     # Rounding must not move a limit past the estimate.
     return Interval(estimate, min(low, estimate), max(high, estimate), census)
 
@@ -199,7 +203,7 @@ def z_value(confidence: float) -> float:
     """Return the normal quantile that leaves (1 - confidence) / 2 above it."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
-    return float(-ndtri((1 - confidence) / 2))
+    return float(-scipy.special.ndtri((1 - confidence) / 2))
 
 
 def _share(part: float, rest: float, *, empty: float = 0.0) -> float:

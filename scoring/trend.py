@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from scoring.arrays import Mask
 from scoring.bands import precision_covariance
@@ -56,4 +56,6 @@ def precision_trend(
         return Trend(Interval(slope, slope, slope, census=True), float(slope >= 0))
     spread = sqrt(variance)
     reach = z_value(confidence) * spread
-    return Trend(Interval(slope, slope - reach, slope + reach), float(ndtr(slope / spread)))
+    return Trend(
+        Interval(slope, slope - reach, slope + reach), float(scipy.special.ndtr(slope / spread))
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 
@@ -17,8 +16,6 @@ from audit.config.environment import (
     read_number,
     read_secret_key,
 )
-
-django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 environ.Env.read_env(str(BASE_DIR / ".env"))
