@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_etags
 
+from reviews.release_archives import Part, measure, read_range
+
 RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
-BLOCK = 1 << 16
 
 
-def send_file(
-    request: HttpRequest, path: Path, *, name: str, content_type: str, sha256: str
+def send_parts(
+    request: HttpRequest, parts: list[Part], *, name: str, content_type: str, version: str
 ) -> HttpResponseBase:
-    """Send a file that never changes, whole or the one range that was asked for.
+    """Send parts that never change, whole or the one range that was asked for.
 
-    Its hash is its ETag, so that a client which has a part of it can ask for the rest
+    Their ``version`` is the ETag, so that a client which has a part of it can ask for the rest
     (``Range`` with ``If-Range``) and one which has it all is told so (304).
     """
-    etag = f'"{sha256}"'
-    size = path.stat().st_size
+    etag = f'"{version}"'
+    size = measure(parts)
     if etag in parse_etags(request.headers.get("If-None-Match", "")):
         return HttpResponse(status=304, headers={"ETag": etag})
-    response: HttpResponseBase
     bounds = _read_range(request, etag, size)
-    if bounds is None:
-        response = FileResponse(path.open("rb"), content_type=content_type)
-    elif bounds[0] >= bounds[1]:
+    start, stop = bounds or (0, size)
+    if bounds and start >= stop:
         headers = {"Content-Range": f"bytes */{size}", "ETag": etag}
         return HttpResponse(status=416, headers=headers)
-    else:
-        start, stop = bounds
-        response = StreamingHttpResponse(
-            _read_part(path, start, stop), status=206, content_type=content_type
-        )
+    response = StreamingHttpResponse(read_range(parts, start, stop), content_type=content_type)
+    if bounds:
+        response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-        response["Content-Length"] = str(stop - start)
+    response["Content-Length"] = str(stop - start)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["Accept-Ranges"] = "bytes"
     response["ETag"] = etag
@@ -65,12 +60,3 @@ def _read_range(request: HttpRequest, etag: str, size: int) -> tuple[int, int] |
     if last and int(last) < int(first):
         return None
     return int(first), stop
-
-
-def _read_part(path: Path, start: int, stop: int) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        stream.seek(start)
-        left = stop - start
-        while left > 0 and (block := stream.read(min(BLOCK, left))):
-            left -= len(block)
-            yield block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,9 +37,10 @@ from reviews.release_formats.registry import order_formats
 from reviews.release_manifest import Tally, describe_release
 
 CHUNK = 2000
+LEFTOVER = ".release.tmp"  # how the folder ends that a build is written to
 Progress = Callable[[int], None]
 COLUMNS = ("position", "pk", "key", "given_label", "quarantine_code")
-PICTURE_COLUMNS = ("image", "width", "height")
+PICTURE_COLUMNS = ("image", "width", "height", "content_sha256")
 QUESTION_COLUMNS = ("question", "choices", "subject")
 
 
@@ -66,9 +68,11 @@ def publish_release(
     may be missing or empty; a folder with something in it is never written over.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{attempt}.tmp"
+    _clear_leftovers(target.parent)
+    temporary = target.parent / f".{target.name}.{attempt}{LEFTOVER}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
+    handle = _hold(temporary)
     try:
         rule = find_policy(policy, audit.dataset.project_id)
         manifest = write_release(audit, rule, snapshot, temporary, formats, on_progress)
@@ -77,7 +81,30 @@ def publish_release(
         sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
     return manifest
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what killed builds have left in a folder; one that is being written is locked."""
+    for left in folder.glob(f".*{LEFTOVER}"):
+        try:
+            handle = _hold(left)
+        except OSError:
+            continue  # its writer is at work, or has just moved it into place
+        shutil.rmtree(left, ignore_errors=True)
+        os.close(handle)
+
+
+def _hold(folder: Path) -> int:
+    """Lock a folder for as long as the handle is open; the system lets go for who is killed."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def export_release(
@@ -171,6 +198,7 @@ def read_rows(
         else:
             decision = Decision(Action.KEPT, "", given_label)
         fields = dict(zip(more, rest, strict=True))
+        fields["is_quarantined"] = bool(quarantine_code)
         yield LabelRow(position, pk, key, given_label, decision, standing, ruling, **fields)
 
 

@@ -44,6 +44,7 @@ urlpatterns = [
     path("audits/<int:pk>/releases/list/", releases.release_list, name="release_list"),
     path("audits/<int:pk>/releases/diff/", release_files.release_diff, name="release_diff"),
     path("audits/<int:pk>/releases/policy/", releases.save_release_policy, name="save_policy"),
+    path("releases/<int:pk>.tar", release_files.release_archive, name="release_archive"),
     path("releases/<int:pk>/<path:name>", release_files.release_file, name="release_file"),
     path("audits/<int:pk>/review/", desk.desk, name="desk"),
     path("audits/<int:pk>/review/lease/", desk.lease, name="lease"),

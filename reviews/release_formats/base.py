@@ -41,6 +41,8 @@ class LabelRow:
     image: str = ""
     width: int = 0
     height: int = 0
+    content_sha256: str = ""
+    is_quarantined: bool = False
     question: str = ""
     choices: Sequence[str] = ()
     subject: str = ""

@@ -18,6 +18,7 @@ FORMATS = {  # paths, not classes: a format's own libraries load when it is used
     "real-json": "reviews.release_formats.real_labels.RealLabels",
     "mmlu-csv": "reviews.release_formats.mmlu.SubjectFiles",
     "hf": "reviews.release_formats.hf.SavedDataset",
+    "hf-images": "reviews.release_formats.hf.EmbeddedPictures",
     "cleanlab-csv": "reviews.release_formats.cleanlab.IssueTable",
     "fiftyone": "reviews.release_formats.fiftyone.ClassificationLabels",
     "labelstudio": "reviews.release_formats.labelstudio.Tasks",

@@ -15,8 +15,9 @@ from django.views.decorators.http import require_safe
 from audit.hashed_folders import MANIFEST, hash_file
 from audit.models import Audit, Claimable, Item, Role
 from audit.views.access import find_audit
-from reviews.downloads import send_file
+from reviews.downloads import send_parts
 from reviews.models import Release
+from reviews.release_archives import lay_out
 from reviews.release_diffs import Difference, Moment, count_moves, find_differences
 from reviews.release_files import release_folder
 from reviews.release_formats.base import tell_apart
@@ -47,10 +48,7 @@ class ShownDifference:
 @require_safe
 def release_file(request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
     """Send one file of a finished release, as a download and nothing else."""
-    visible = Release.objects.open_to(request.user, at_least=Role.MAINTAINER)
-    release = get_object_or_404(
-        visible.select_related("audit__dataset"), pk=pk, work=Claimable.Work.DONE
-    )
+    release = _find_finished(request, pk)
     # Only names that the manifest lists: the address never becomes a path.
     listed = release.manifest.get("files", {})
     if name != MANIFEST and name not in listed:
@@ -60,13 +58,36 @@ def release_file(request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
         raise Http404("this file is gone from the installation's folder")
     sha256 = listed[name]["sha256"] if name in listed else hash_file(path)["sha256"]
     flat = name.replace("/", "-")
-    return send_file(
+    return send_parts(
         request,
-        path,
+        [(path, path.stat().st_size)],
         name=f"{release.audit.dataset.slug}-release-{release.number}-{flat}",
         content_type=CONTENT_TYPES.get(path.suffix, ANY_BYTES),
-        sha256=sha256,
+        version=sha256,
     )
+
+
+@require_safe
+def release_archive(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Send all files of a finished release as one tar archive."""
+    release = _find_finished(request, pk)
+    folder = release_folder(release.audit_id, release.number)
+    if not (folder / MANIFEST).is_file():
+        raise Http404("this release is gone from the installation's folder")
+    name = f"{release.audit.dataset.slug}-release-{release.number}"
+    return send_parts(
+        request,
+        lay_out(folder, release.manifest, name),
+        name=f"{name}.tar",
+        content_type="application/x-tar",
+        version=f"{release.manifest['sha256']}-tar",
+    )
+
+
+def _find_finished(request: HttpRequest, pk: int) -> Release:
+    visible = Release.objects.open_to(request.user, at_least=Role.MAINTAINER)
+    finished = visible.select_related("audit__dataset").filter(work=Claimable.Work.DONE)
+    return get_object_or_404(finished, pk=pk)
 
 
 @require_safe

@@ -34,7 +34,21 @@ def seed_pictures(n_items: int) -> Any:
             score=0.5, proposed_label=Given("(given_label + 1) % 1000"), experts_agree=True,
         )  # fmt: skip
     _judge(audit, SAID)
+    _write_input(audit.dataset)
     return audit
+
+
+def _write_input(dataset: Any) -> None:
+    """Let the pictures have come in a manifest, with how it spells its labels."""
+    from audit.input_files import input_folder
+    from audit.models import Dataset
+
+    Dataset.objects.filter(pk=dataset.pk).update(source_format="manifest")
+    input_folder(dataset.pk).mkdir(parents=True)
+    with (input_folder(dataset.pk) / "labels.csv").open("w", encoding="utf-8") as text:
+        text.write("image,label,key\n")
+        rows = dataset.items.order_by("position").values_list("image", "given_label", "key")
+        text.writelines(f'{image},"{label}",{key}\n' for image, label, key in rows.iterator(5000))
 
 
 def seed_questions(n_items: int) -> Any:

@@ -74,6 +74,8 @@ def make_imagenet_audit(numbers=(3, 1, 2, 7)):
     )
     Dataset.objects.update(n_items=len(numbers), n_classes=1000)
     dataset.refresh_from_db()
+    for number in numbers:
+        (dataset.folder / picture_name(number)).write_bytes(b"picture %d" % number)
     audit = make_ready_audit(dataset, n_flags=3)
     judge(
         make_sample(audit, 4),
@@ -278,6 +280,48 @@ def test_the_hugging_face_folder_is_opened_by_datasets(tmp_path, make):
     changed = opened.filter(lambda row: row["action"] == "relabelled")
     assert [row["labels"][0] for row in changed] == [row["label"] for row in changed]
     assert len(changed) == 1
+
+
+def test_embedded_pictures_are_opened_by_datasets_and_come_in_again(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    audit = make_judged_audit()
+    Item.objects.filter(dataset=audit.dataset, position=5).update(
+        quarantine_code="missing", image="none.png"
+    )
+    export(audit, tmp_path / "out", "hf-images", "jsonl")
+    folder = tmp_path / "out" / "hf-images"
+    raw = datasets.load_from_disk(str(folder)).cast_column("image", datasets.Image(decode=False))
+    rows = {row["key"]: row for row in raw}
+    said = {row["key"]: row["label"] for row in read_lines(tmp_path / "out" / "labels.jsonl")}
+    assert {key: row["label"] for key, row in rows.items()} == said
+    assert len(rows) == 7
+    for item in audit.dataset.items.filter(key__in=rows).exclude(position=5):
+        assert rows[item.key]["image"]["bytes"] == (audit.dataset.folder / item.image).read_bytes()
+    assert rows["00005.png"]["image"] is None
+    assert datasets.load_from_disk(str(folder))[0]["image"].size == (28, 28)
+    Item.objects.filter(dataset=audit.dataset, position=5).update(
+        quarantine_code="", image="00005.png"
+    )
+    export(audit, tmp_path / "whole", "hf-images")
+    loaded = load_dataset("hf", tmp_path / "whole" / "hf-images")
+    again = store_dataset(make_project(), "again", "hf", loaded)
+    stays = audit.dataset.items.exclude(position=2).order_by("position")
+    fields = ("key", "content_sha256", "width")
+    assert list(again.items.order_by("position").values_list(*fields)) == list(
+        stays.values_list(*fields)
+    )
+
+
+def test_a_picture_that_changed_since_it_came_in_is_not_embedded(tmp_path):
+    audit = make_judged_audit()
+    path = audit.dataset.folder / audit.dataset.items.get(position=4).image
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(FormatRefusedError, match="isn't the picture that was imported"):
+        export(audit, tmp_path / "out", "hf-images")
+    path.unlink()
+    with pytest.raises(FormatRefusedError, match="needs every picture"):
+        export(audit, tmp_path / "out", "hf-images")
+    assert list(tmp_path.glob("*out*")) == []
 
 
 def test_the_issue_table_is_taken_by_cleanlab(tmp_path):

@@ -1,5 +1,6 @@
 """Releases while people judge and machines die: one snapshot, whole or absent, any database."""
 
+import fcntl
 import os
 import signal
 import time
@@ -96,6 +97,27 @@ def test_e05_f30_a_killed_export_leaves_a_whole_folder_or_none(tmp_path):
             assert read_folder(target) == read_folder(tmp_path / "first")
             n_whole += 1
     assert n_whole < N_KILLS, "no kill came in time to break anything"
+    # What the last one killed may have left, the next export into the folder takes away.
+    export_release(audit, "lenient", newest, tmp_path / "last", FORMATS)
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_e05_what_a_killed_export_left_goes_and_what_another_writes_stays(tmp_path):
+    audit = make_judged_audit()
+    newest = Snapshot.now(audit)
+    killed, busy = tmp_path / ".gone.7.release.tmp", tmp_path / ".other.8.release.tmp"
+    for folder in (killed, busy):
+        folder.mkdir()
+        (folder / "labels.csv").write_text("half a f")
+    (tmp_path / ".mine.tmp").mkdir()
+    handle = os.open(busy, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    export_release(audit, "lenient", newest, tmp_path / "one", FORMATS)
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [".mine.tmp", busy.name]
+    os.close(handle)
+    export_release(audit, "lenient", newest, tmp_path / "two", FORMATS)
+    assert [path.name for path in tmp_path.glob(".*")] == [".mine.tmp"]
 
 
 @pytest.mark.django_db(transaction=True)

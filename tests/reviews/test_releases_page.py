@@ -1,6 +1,9 @@
 """The release page: preview, ordering, polling, downloads, and who may do any of it."""
 
+import io
 import re
+import shutil
+import tarfile
 
 import pytest
 
@@ -8,6 +11,7 @@ from audit.models import Role
 from reviews import tasks
 from reviews.models import Release, StoredPolicy
 from reviews.policies import find_policy
+from reviews.release_files import release_folder
 from reviews.services.releases import build_release, order_release
 from tests.factories import make_member, make_project, make_ready_audit
 from tests.reviews.situations import revise
@@ -134,7 +138,7 @@ def order(audit, *formats):
 def test_formats_that_the_data_set_cant_be_written_in_say_why_and_are_refused(audit, maintainer):
     text = maintainer.get(address(audit)).content.decode()
     assert "class 0&#x27; has none" in text
-    assert text.count('name="formats"') == 13
+    assert text.count('name="formats"') == 14
     assert text.count("disabled") == 3
     said = {"policy": "lenient", "formats": ["csv", "mmlu-csv"]}
     page = maintainer.post(address(audit), said, follow=True).content.decode()
@@ -221,6 +225,49 @@ def test_a_download_goes_on_where_it_broke_off(audit, maintainer):
     assert maintainer.get(url, headers={"If-None-Match": etag}).status_code == 304
     head = maintainer.head(url)
     assert (head["Content-Length"], b"".join(head)) == (str(len(content)), b"")
+
+
+def test_all_files_come_as_one_archive_that_can_be_taken_up_where_it_broke_off(audit, maintainer):
+    release = order(audit, "csv", "hf")
+    url = f"/releases/{release.pk}.tar"
+    answer = maintainer.get(url)
+    whole = b"".join(answer)
+    assert answer["Content-Length"] == str(len(whole))
+    assert answer["Content-Type"] == "application/x-tar"
+    assert b"".join(maintainer.get(url)) == whole
+    folder = release_folder(audit.pk, release.number)
+    name = f"{audit.dataset.slug}-release-1"
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        members = archive.getmembers()
+        assert {(each.mtime, each.uid, each.mode) for each in members} == {(0, 0, 0o644)}
+        found = {each.name: archive.extractfile(each).read() for each in members}
+    on_disk = (path for path in folder.rglob("*") if path.is_file())
+    assert found == {
+        f"{name}/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in on_disk
+    }
+    release.refresh_from_db()
+    assert len(found) == release.n_files == 8
+    for start in (1, 511, 512, len(whole) // 2, len(whole) - 1):
+        headers = {"Range": f"bytes={start}-", "If-Range": answer["ETag"]}
+        rest = maintainer.get(url, headers=headers)
+        assert (rest.status_code, b"".join(rest)) == (206, whole[start:])
+    middle = maintainer.get(url, headers={"Range": "bytes=700-5000"})
+    assert b"".join(middle) == whole[700:5001]
+    assert maintainer.get(url, headers={"If-None-Match": answer["ETag"]}).status_code == 304
+    page = maintainer.get(address(audit, "list/")).content.decode()
+    assert f'href="{url}"' in page
+
+
+def test_an_archive_of_an_unfinished_or_lost_release_is_none(audit, maintainer):
+    release = order_release(audit, "lenient")
+    assert maintainer.get(f"/releases/{release.pk}.tar").status_code == 404
+    build_release(release.pk)
+    folder = release_folder(audit.pk, release.number)
+    (folder / "votes.csv").write_bytes(b"cut")
+    with pytest.raises(OSError, match="shorter than its manifest says"):
+        b"".join(maintainer.get(f"/releases/{release.pk}.tar"))
+    shutil.rmtree(folder)
+    assert maintainer.get(f"/releases/{release.pk}.tar").status_code == 404
 
 
 def test_files_in_folders_of_a_release_come_too_and_nothing_beside_them(audit, maintainer):
