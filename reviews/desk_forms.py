@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from audit.models import Item
+from audit.models import Dataset, Item
 from reviews.categories import ALONE, allowed_verdicts, corrected_label
 from reviews.desk_keys import KeysRefusedError, check_keys
 from reviews.models import KEY_CHANGES, Mode, QuestionVerdict, Severity, Verdict
@@ -168,9 +168,9 @@ class QuestionForm(SaidForm):
         )
 
 
-def read_answer(data: dict[str, Any], item: Item) -> AnswerForm | QuestionForm:
-    """Return the form for what was sent about an item."""
-    given_label, dataset = item.given_label, item.dataset
+def read_answer(data: dict[str, Any], item: Item, dataset: Dataset) -> AnswerForm | QuestionForm:
+    """Return the form for what was sent about an item of a data set."""
+    given_label = item.given_label
     if dataset.has_questions:
         return QuestionForm(data, n_options=len(item.choices), given_label=given_label)
     return AnswerForm(data, n_classes=dataset.n_classes, given_label=given_label)

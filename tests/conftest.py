@@ -18,6 +18,7 @@ from tests.servers import (
 
 __all__ = [
     "django_db_modify_db_settings",
+    "empty_shelves",
     "erasable_judgments",
     "fresh_home",
     "further_databases",
@@ -52,6 +53,14 @@ def fresh_home(tmp_path: Path, settings) -> Path:
     }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return home
+
+
+@pytest.fixture(autouse=True)
+def empty_shelves() -> None:
+    """Forget what processes keep: rolled back numbers are given again to other rows."""
+    from audit.shelves import clear_shelves
+
+    clear_shelves()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,10 +1,12 @@
 """Append to an audit's hash chain: one row at a time, whoever writes.
 
-The head is locked late, when everything else about the row is settled, and until the commit:
-writers of one audit take turns for that long, those of different audits never.
+The head is locked until the commit: writers of one audit take turns for that long, those of
+different audits never. So what needs no lock is settled before.
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -13,8 +15,10 @@ from reviews.chains import hash_link
 from reviews.models import Sample
 from reviews.models.chains import Link
 
+Head = TypeVar("Head", bound=Sample)
 
-def lock_chain(samples: QuerySet[Sample]) -> Sample:
+
+def lock_chain(samples: QuerySet[Head]) -> Head:
     """Lock the one sample's chain until the transaction ends, and return it as it now stands."""
     return samples.select_for_update(of=("self",), no_key=True).get()
 

@@ -18,7 +18,7 @@ from audit.evidence import load_top1
 from audit.models import Item
 from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Sample, Verdict
 from reviews.randomisation import sees_label_first, shuffle_classes
-from reviews.services.class_cards import ClassCard, find_class_cards
+from reviews.services.class_cards import ClassCard, find_class_cards, find_shown_classes
 from reviews.services.question_desk import MultipleChoice, describe_questions
 from reviews.services.referrals import find_referred
 from reviews.services.reveals import Told, describe_told
@@ -100,7 +100,7 @@ def describe_slots(
         return describe_questions(sample, annotator, slots, mode)
     rows = _read_rows(sample, slots)
     wanted = {label for row in rows for label in row.classes}
-    known = {each.index: each for each in sample.classes.filter(index__in=wanted)}
+    known = find_shown_classes(sample, wanted)
     exemplars = {index: each.exemplars for index, each in known.items()}
     desk = _Desk(
         sample,

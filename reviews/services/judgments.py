@@ -1,8 +1,9 @@
 """Judgments: every verdict, revision and undo is one more row, guarded by the slot's epoch.
 
-Each change is one transaction: replay check by idempotency key, conditional update of the slot
-(which locks it, so that the second of two writers waits and then finds nothing to update),
-insert at the end of the audit's hash chain, projection. A writer who loses the race writes nothing.
+Each change is one transaction: lock the head of the audit's hash chain, insert the row behind it,
+and give the slot its new judgment if it still is as the writer saw it. A writer who lost the race,
+or whose key came before, breaks off and leaves nothing; only then is it asked which of the two it
+was. So a verdict that nothing stands in the way of, as nearly all are, costs no question more.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from reviews.models import (
     Judgment,
@@ -30,6 +32,17 @@ from reviews.randomisation import sees_label_first
 from reviews.services.chains import append_link, lock_chain
 from reviews.services.leases import lease_end
 from reviews.services.third_votes import ask_third_vote
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    class Knowledge(TypedDict):
+        """What a chain's head is read with: a slot's item, and whether it was revealed."""
+
+        is_told: bool
+        shown_item: int
+
+    Head = WithAnnotations[Sample, Knowledge]
 
 STATE = ReviewSlot.State
 
@@ -94,13 +107,13 @@ class _Submission:
             raise KeyReusedError(f"the key {self.key} was used for something else")
         return Recorded(earlier, replayed=True)
 
-    def insert(self, head: Sample, slot_id: int, supersedes: Judgment | None) -> Judgment:
+    def insert(self, head: Head, slot_id: int, supersedes: int | None) -> Judgment:
         """Append the row to the chain whose head is locked."""
         judgment = Judgment(
             slot_id=slot_id,
             annotator=self.annotator,
-            supersedes=supersedes,
-            stage=find_stage(slot_id, self.annotator, self.answer.mode),
+            supersedes_id=supersedes,
+            stage=find_stage(head, self.annotator, self.answer.mode),
             idempotency_key=self.key,
             body_sha256=self.sha256,
             **asdict(self.answer),
@@ -118,92 +131,95 @@ def record_judgment(
     epoch is then unchanged. The caller vouches that the annotator was given this epoch.
     """
     submission = _Submission(annotator, key, f"slot {slot_id}", answer)
-    try:
-        with transaction.atomic():
-            earlier = submission.find_earlier()
-            return earlier or _record(submission, slot_id, epoch)
-    except IntegrityError as error:
-        twin = submission.find_earlier()  # the key went to another slot at the same moment
-        if twin:
-            return twin
-        # The slot was open again and the annotator meanwhile took another slot of its item.
-        raise RefusedError("you hold another slot of this item") from error
-
-
-def _record(submission: _Submission, slot_id: int, epoch: int) -> Recorded:
-    annotator = submission.annotator
     mine = Q(state=STATE.LEASED, annotator=annotator) | Q(state=STATE.OPEN, epoch__gt=0)
-    locked = ReviewSlot.objects.filter(mine, pk=slot_id, epoch=epoch).update(
-        state=STATE.LEASED, annotator=annotator, leased_until=lease_end()
-    )
-    if locked != 1:
-        return _explain_refusal(submission, slot_id)
+    as_given = ReviewSlot.objects.filter(mine, pk=slot_id, epoch=epoch)
     # Whoever withdraws a verdict raises the epoch: the first one holds none.
-    own = Judgment.objects.filter(slot=slot_id, annotator=annotator)
-    withdrawn = own.filter(superseded_by=None).last() if epoch > 1 else None
-    head = lock_chain(Sample.objects.filter(slots=slot_id))
-    judgment = submission.insert(head, slot_id, supersedes=withdrawn)
-    ReviewSlot.objects.filter(pk=slot_id).update(
-        state=STATE.JUDGED, judgment=judgment, leased_until=None
-    )
-    ask_third_vote(head, slot_id)
-    return Recorded(judgment)
+    withdrawn = find_withdrawn(slot_id, annotator) if epoch > 1 else None
+    changes = {"state": STATE.JUDGED, "annotator": annotator, "leased_until": None}
+    return _append(submission, slot_id, withdrawn, as_given, changes)
+
+
+def find_withdrawn(slot_id: int, annotator: User) -> int | None:
+    """Return the withdrawal that the annotator's next verdict on the slot comes after."""
+    own = Judgment.objects.filter(slot=slot_id, annotator=annotator, superseded_by=None)
+    return own.values_list("pk", flat=True).last()
 
 
 def revise(annotator: User, judgment: Judgment, key: UUID, answer: Answer) -> Recorded:
     """Replace the annotator's standing verdict by another one."""
     submission = _Submission(annotator, key, f"instead of {judgment.pk}", answer)
-    with transaction.atomic():
-        earlier = submission.find_earlier()
-        if earlier:
-            return earlier
-        slot = ReviewSlot.objects.filter(judgment=judgment, annotator=annotator, state=STATE.JUDGED)
-        if slot.update(epoch=F("epoch") + 1) != 1:
-            return _explain_refusal(submission, judgment.slot_id)
-        head = lock_chain(Sample.objects.filter(slots=judgment.slot_id))
-        newer = submission.insert(head, judgment.slot_id, supersedes=judgment)
-        slot.update(judgment=newer)
-        ask_third_vote(head, judgment.slot_id)
-        return Recorded(newer)
+    changes = {"epoch": F("epoch") + 1}
+    standing = _standing(annotator, judgment)
+    return _append(submission, judgment.slot_id, judgment.pk, standing, changes)
 
 
 def withdraw(annotator: User, judgment: Judgment, key: UUID, ui_version: str = "") -> Recorded:
     """Undo the annotator's standing verdict; the slot is theirs again, to judge anew."""
     answer = Answer(Verdict.WITHDRAWN, mode=Mode(judgment.mode), ui_version=ui_version)
     submission = _Submission(annotator, key, f"instead of {judgment.pk}", answer)
-    with transaction.atomic():
-        earlier = submission.find_earlier()
-        if earlier:
-            return earlier
-        slot = ReviewSlot.objects.filter(judgment=judgment, annotator=annotator, state=STATE.JUDGED)
-        freed = slot.update(
-            state=STATE.LEASED, judgment=None, leased_until=lease_end(), epoch=F("epoch") + 1
-        )
-        if freed != 1:
-            return _explain_refusal(submission, judgment.slot_id)
-        head = lock_chain(Sample.objects.filter(slots=judgment.slot_id))
-        return Recorded(submission.insert(head, judgment.slot_id, supersedes=judgment))
+    changes = {"state": STATE.LEASED, "leased_until": lease_end(), "epoch": F("epoch") + 1}
+    standing = _standing(annotator, judgment)
+    return _append(submission, judgment.slot_id, judgment.pk, standing, changes)
 
 
-def find_stage(slot_id: int, annotator: User, mode: Mode) -> Stage:
-    """Return what the annotator knows of the slot's label and experts at this moment."""
-    told = Reveal.objects.filter(sampled_item=OuterRef("sampled_item"), annotator=annotator)
-    knows, item, seed, share = (
-        ReviewSlot.objects.filter(pk=slot_id)
-        .order_by()
-        .values_list(Exists(told), "sampled_item__item", "sample__seed", "sample__revealed_share")
-        .get()
+def _standing(annotator: User, judgment: Judgment) -> QuerySet[ReviewSlot]:
+    return ReviewSlot.objects.filter(
+        pk=judgment.slot_id, judgment=judgment, annotator=annotator, state=STATE.JUDGED
     )
-    if knows:
+
+
+def _append(
+    submission: _Submission,
+    slot_id: int,
+    supersedes: int | None,
+    slot: QuerySet[ReviewSlot],
+    changes: dict[str, Any],
+) -> Recorded:
+    """Add the row, and change the `slot` where it is still found as the writer saw it."""
+    stands = submission.answer.verdict != Verdict.WITHDRAWN
+    try:
+        with transaction.atomic():
+            head = _lock_head(slot_id, submission.annotator)
+            judgment = submission.insert(head, slot_id, supersedes)
+            if slot.update(judgment=judgment if stands else None, **changes) == 1:
+                if stands:
+                    ask_third_vote(head, slot_id)
+                return Recorded(judgment)
+            transaction.set_rollback(True)  # the slot is no longer as the writer saw it
+    except Sample.DoesNotExist:
+        pass
+    except IntegrityError as error:
+        twin = submission.find_earlier()
+        if twin:
+            return twin
+        if supersedes is None:  # the slot was open again, and they took another one meanwhile
+            raise RefusedError("you hold another slot of this item") from error
+        # Otherwise another version came first.
+    return _explain_refusal(submission, slot_id)
+
+
+def _lock_head(slot_id: int, annotator: User) -> Head:
+    """Lock the chain, and read with it what the annotator knows of the slot's item."""
+    item = "slots__sampled_item"
+    told = Reveal.objects.filter(sampled_item=OuterRef(item), annotator=annotator)
+    samples = Sample.objects.filter(slots=slot_id)
+    read = samples.annotate(is_told=Exists(told), shown_item=F(f"{item}__item"))
+    return lock_chain(cast("QuerySet[Head]", read))
+
+
+def find_stage(head: Head, annotator: User, mode: Mode) -> Stage:
+    """Return what the annotator knows of the label and the experts at this moment."""
+    if head.is_told:
         return Stage.AFTER
-    if mode == Mode.QUICK or sees_label_first(seed, share, item, annotator.pk):
+    seed, share = head.seed, head.revealed_share
+    if mode == Mode.QUICK or sees_label_first(seed, share, head.shown_item, annotator.pk):
         return Stage.REVEALED
     return Stage.BLIND
 
 
 def _explain_refusal(submission: _Submission, slot_id: int) -> Recorded:
-    """Return the twin that won the race, or raise with the annotator's own standing verdict."""
-    twin = submission.find_earlier()  # committed while this request waited for the row
+    """Return what the same request recorded before, or raise with the verdict that stands."""
+    twin = submission.find_earlier()
     if twin:
         return twin
     slot = ReviewSlot.objects.select_related("judgment").filter(pk=slot_id).first()

@@ -45,9 +45,9 @@ def judge(request: HttpRequest, pk: int) -> HttpResponse:
             return JsonResponse({"error": str(error)}, status=403)
         except ValueError as error:
             return JsonResponse({"error": str(error)}, status=422)
-        slots = sample.slots.select_related("sampled_item__item__dataset")
+        slots = sample.slots.select_related("sampled_item__item")
         earlier, slot = None, get_object_or_404(slots, pk=slot_id)
-    form = read_answer(data, slot.sampled_item.item)
+    form = read_answer(data, slot.sampled_item.item, sample.audit.dataset)
     if not form.is_valid():
         return JsonResponse({"error": "not a verdict", "fields": form.errors}, status=422)
     key = form.cleaned_data["key"]

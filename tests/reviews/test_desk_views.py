@@ -328,7 +328,7 @@ def test_a_request_without_the_token_of_the_page_is_refused(action):
 def test_a_lease_costs_a_fixed_number_of_queries(django_assert_max_num_queries):
     audit = make_audit()
     client = log_in(annotator_of(audit))
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(15):
         lease(client, audit)
 
 
@@ -336,5 +336,5 @@ def test_a_verdict_costs_a_fixed_number_of_queries(django_assert_max_num_queries
     audit = make_audit()
     client = log_in(annotator_of(audit))
     item = lease(client, audit)[0]
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(10):
         post(client, "judge", audit, verdict_on(item))

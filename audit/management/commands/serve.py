@@ -24,7 +24,15 @@ class Command(BaseCommand):
         self.stderr.write(f"http://{options['host']}:{options['port']}/  Ctrl-C stops it")
         address = f"{options['host']}:{options['port']}"
         command = gunicorn_command("audit.config.wsgi:application", address, options["workers"])
-        os.execv(command[0], command)  # noqa: S606 - our own command line
+        os.execve(command[0], command, server_environment())  # noqa: S606 - our own command line
+
+
+def server_environment() -> dict[str, str]:
+    """Return the environment of web processes: their threads share two arenas of memory.
+
+    Otherwise each of eight would keep what it freed in an arena of its own.
+    """
+    return {"MALLOC_ARENA_MAX": "2", **os.environ}
 
 
 def gunicorn_command(application: str, address: str, n_workers: int) -> list[str]:
