@@ -106,7 +106,8 @@ def plan_strata(
 @transaction.atomic
 def discard_sample(sample: Sample) -> None:
     """Remove a sample that nobody has judged yet, so that another one can be drawn."""
-    # Verdicts lock their slot too: those on their way are waited for, and then seen.
+    # Verdicts and claims lock the same rows in this order: those on their way are waited for.
+    Sample.objects.select_for_update().filter(pk=sample.pk).first()
     list(sample.slots.select_for_update().order_by("order", "id").values_list("pk", flat=True))
     if sample.is_frozen:
         raise SamplingError(f"{sample} is frozen: people have begun to judge it")
