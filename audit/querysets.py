@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Dataset,
         Flag,
         Item,
+        Measurement,
         Project,
         Role,
         ScoreSet,
@@ -168,3 +169,16 @@ class FlagQuerySet(models.QuerySet["Flag"]):
     def within_top(self, k: int) -> FlagQuerySet:
         """Flags in the k most confident bins."""
         return self.filter(bin_rank__lte=k)
+
+
+class MeasurementQuerySet(models.QuerySet["Measurement"]):
+    """Measurements."""
+
+    def under_way(self) -> MeasurementQuerySet:
+        return self.filter(work__in=["pending", "running"])
+
+    def ready(self) -> MeasurementQuerySet:
+        return self.filter(work="done")
+
+    def pending(self) -> MeasurementQuerySet:
+        return self.filter(work="pending")

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from audit.models import Dataset, ScoreSet
+from audit.services.measurements import Tell
 from reviews.cascade_experts import CascadeRefusedError
 from reviews.cascade_halves import FittedPair, Halves, Order, load_halves
 from reviews.evaluation_labels import EvaluationLabels
@@ -25,9 +26,6 @@ from scoring.intervals import Interval, wilson
 from scoring.paired import paired_difference
 
 Document: TypeAlias = dict[str, Any]
-Tell: TypeAlias = Callable[[int, int], None]
-"""Called with the steps that are done and those there are."""
-
 ROUTERS = ("CC", "UC", "RC", "MF", "oracle")
 SWEPT_BINS = (5, 15, 50, 100)
 

@@ -1,15 +1,15 @@
-"""What workers are woken up for in reviews: building releases."""
+"""What workers are woken up for in reviews: building releases, making measurements."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from audit.config.celery import app
-from audit.models import Claimable
+from audit.models import Claimable, Measurement
 from audit.services import workers
 from audit.tasks import announce
 from reviews.models import Release
-from reviews.services import releases
+from reviews.services import measuring, releases
 
 
 @app.task(name="reviews.tasks.build_release")
@@ -22,3 +22,15 @@ def build_release(release_id: int, **_: Any) -> None:
 def announce_releases() -> int:
     """Send wake-ups for pending releases that have none on their way; return how many."""
     return announce(build_release, Release.objects.filter(work=Claimable.Work.PENDING))
+
+
+@app.task(name="reviews.tasks.measure")
+def measure(measurement_id: int, **_: Any) -> None:
+    """Make one measurement. Safe to deliver twice or to restart."""
+    if not workers.version_refusal():
+        measuring.measure(measurement_id)
+
+
+def announce_measurements() -> int:
+    """Send wake-ups for pending measurements that have none on their way; return how many."""
+    return announce(measure, Measurement.objects.pending())

@@ -190,9 +190,14 @@ SCORE_CACHE_BYTES = 10**9 * read_number(
     os.environ, "LABEL_AUDIT_SCORE_CACHE_GB", default=50, minimum=1, maximum=1_000_000
 )
 # What the engine's parent calls again and again: wake-ups, and repairs after crashes.
-LABEL_AUDIT_ANNOUNCERS = ["audit.tasks.announce_work", "reviews.tasks.announce_releases"]
+LABEL_AUDIT_ANNOUNCERS = [
+    "audit.tasks.announce_work",
+    "reviews.tasks.announce_releases",
+    "reviews.tasks.announce_measurements",
+]
 LABEL_AUDIT_RECONCILERS = [
     "audit.services.reconcile.reconcile",
+    "audit.services.measurements.reconcile_measurements",
     "reviews.services.releases.reconcile_releases",
     "reviews.services.leases.reopen_expired",
 ]

@@ -3,6 +3,7 @@
 from audit.models.audits import Audit, AuditExpert, Flag
 from audit.models.claims import Claimable
 from audit.models.datasets import Dataset, DatasetClass, FewShotExample, Item
+from audit.models.measurements import Measurement
 from audit.models.projects import Membership, Project, Role
 from audit.models.scores import Chunk, ScoreSet, UnscorableItem
 from audit.models.workers import Installation, Worker
@@ -18,6 +19,7 @@ __all__ = [
     "Flag",
     "Installation",
     "Item",
+    "Measurement",
     "Membership",
     "Project",
     "Role",

@@ -37,6 +37,14 @@ def fraction(value: Any, digits: int = 3) -> str:
 
 
 @register.filter
+def pvalue(value: Any) -> str:
+    """Write a p-value with two figures, tiny ones as a bound."""
+    if not is_number(value):
+        return NOTHING
+    return "< .0001" if value < 0.0001 else fraction(value, 4 if value < 0.01 else 2)
+
+
+@register.filter
 def thousands(value: Any) -> str:
     """Write 50000 as "50,000"."""
     return f"{value:,.0f}" if is_number(value) else NOTHING

@@ -20,11 +20,13 @@ pytestmark = pytest.mark.browser
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 CONTRAST = {"runOnly": ["color-contrast"]}  # what another colour scheme can change
 # Files and answers to scripts; every other address must show a page or a part of one.
-NO_PAGES = {"logout", "release_archive", "release_file"}
+NO_PAGES = {
+    "logout", "release_archive", "release_file", "cascade_data", "cascade_csv", "cascade_table",
+}  # fmt: skip
 QUERIES = {"release_diff": "?before=1&after=2"}  # what an address can't answer without
 KNOWN = {
     "home", "audit_new", "audit_detail", "calibration", "queue", "queue_item", "curves",
-    "sampling", "releases", "desk",
+    "sampling", "releases", "desk", "cascade",
 }  # fmt: skip
 
 
