@@ -139,8 +139,10 @@ def load_rulings(audit: Audit, last_adjudication: int) -> dict[int, StandingVote
     )
     columns = ("pk", "adjudicator_id", "verdict", "corrected_label", "decided_at")
     return {
-        position: StandingVote(*vote)
-        for position, *vote in rows.values_list("sampled_item__item__position", *columns)
+        position: replace(StandingVote(*vote), labels=tuple(labels or ()))
+        for position, labels, *vote in rows.values_list(
+            "sampled_item__item__position", "labels", *columns
+        )
     }
 
 

@@ -10,10 +10,24 @@ from typing import TypeAlias
 from django.contrib.auth.models import User
 
 from audit.models import Role
-from reviews.models import Adjudication, Referral, ReviewSlot, Sample, SampledItem, Verdict
+from reviews.models import (
+    UNCLEAR,
+    Adjudication,
+    Referral,
+    ReviewSlot,
+    Sample,
+    SampledItem,
+    Verdict,
+)
 
-Said: TypeAlias = tuple[str, int | None]
-"""A verdict and the class it names: what two votes must share to say the same."""
+Said: TypeAlias = tuple[str, tuple[int, ...]]
+"""A verdict and all classes that hold by it: what two votes must share to say the same."""
+ANSWER_FIELDS = (
+    "sampled_item__item__given_label",
+    *("judgment__verdict", "judgment__corrected_label", "judgment__labels"),
+)
+"""What `read_said` takes, as columns of a slot."""
+NAMES_NOTHING = UNCLEAR | {Verdict.UNSURE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +45,26 @@ class Dispute:
         return len(self.answers) > 1 and agreed(self.answers) is None
 
 
+def read_said(
+    given_label: int, verdict: str, corrected_label: int | None, labels: Sequence[int] | None
+) -> Said:
+    """Return the whole answer of a vote, however it was given: how bad an error is doesn't count.
+
+    Where nobody was asked for every class, the verdict and the one it names tell which hold.
+    """
+    if verdict in NAMES_NOTHING:
+        return verdict, ()
+    if verdict == Verdict.LABEL_CORRECT:
+        return verdict, (given_label,)
+    if labels is None:
+        kept = {given_label} if verdict == Verdict.MULTI_OBJECT else set()
+        labels = [*kept, *([] if corrected_label is None else [corrected_label])]
+    return verdict, tuple(sorted(labels))
+
+
 def agreed(answers: Sequence[Said]) -> Said | None:
     """Return what more than half of all votes say; being unsure is never the answer."""
-    said, n_votes = Counter(answers).most_common(1)[0] if answers else (("", None), 0)
+    said, n_votes = Counter(answers).most_common(1)[0] if answers else (("", ()), 0)
     return said if 2 * n_votes > len(answers) and said[0] != Verdict.UNSURE else None
 
 
@@ -79,11 +110,11 @@ def _read_votes(rows: Iterable[int]) -> tuple[Mapping[int, list[Said]], set[int]
     answers: defaultdict[int, list[Said]] = defaultdict(list)
     awaiting = set()
     slots = ReviewSlot.objects.filter(sampled_item__in=list(rows)).for_estimates()
-    for row, state, verdict, label in slots.order_by("number").values_list(
-        "sampled_item", "state", "judgment__verdict", "judgment__corrected_label"
+    for row, state, given, *said in slots.order_by("number").values_list(
+        "sampled_item", "state", *ANSWER_FIELDS
     ):
         if state == ReviewSlot.State.JUDGED:
-            answers[row].append((verdict, label))
+            answers[row].append(read_said(given, *said))
         else:
             awaiting.add(row)
     return answers, awaiting

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Cast, Coalesce, Now
 
 from audit.querysets import membership
 
@@ -54,18 +54,27 @@ class SampledItemQuerySet(models.QuerySet["SampledItem"]):
         return self.filter(Q(adjudications=None) | Q(referrals__is_open=True)).distinct()
 
     def with_differing_votes(self) -> SampledItemQuerySet:
-        """Undecided items with two votes or more that aren't all for one answer."""
+        """Undecided items with two votes or more that aren't written alike.
+
+        The same classes in another order are written otherwise: whether votes differ is told
+        from what they say.
+        """
         votes = Q(slots__state="judged", slots__purpose="estimate")
         verdict, label = "slots__judgment__verdict", "slots__judgment__corrected_label"
         no_label = Value(-1, output_field=models.IntegerField())
+        text = models.TextField()
+        ticked = Coalesce(Cast("slots__judgment__labels", text), Value("", output_field=text))
         counted = self.filter(adjudications=None).annotate(
             n_votes=Count("slots", filter=votes),
             first_verdict=Min(verdict, filter=votes),
             last_verdict=Max(verdict, filter=votes),
             first_label=Min(Coalesce(label, no_label), filter=votes),
             last_label=Max(Coalesce(label, no_label), filter=votes),
+            first_ticked=Min(ticked, filter=votes),
+            last_ticked=Max(ticked, filter=votes),
         )
         differ = ~Q(first_verdict=F("last_verdict")) | ~Q(first_label=F("last_label"))
+        differ |= ~Q(first_ticked=F("last_ticked"))
         return counted.filter(differ | Q(first_verdict="unsure"), n_votes__gt=1)
 
 

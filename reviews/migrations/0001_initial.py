@@ -379,6 +379,7 @@ class Migration(migrations.Migration):
                 ('decided_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('verdict', models.CharField(choices=[('label_correct', 'Label correct'), ('wrong_ground_truth', 'Wrong key'), ('multiple_correct', 'Several correct answers'), ('no_correct', 'No correct answer'), ('bad_question_clarity', 'Unclear question'), ('bad_options_clarity', 'Unclear options'), ('unsure', 'Unsure'), ('wrong_label', 'Wrong label'), ('multi_object', 'Multi-object'), ('similar_class', 'Similar class'), ('sub_class', 'Sub-class'), ('super_class', 'Super-class')], max_length=24)),
                 ('corrected_label', models.PositiveIntegerField(blank=True, null=True)),
+                ('labels', models.JSONField(blank=True, help_text='The classes that hold, the main one first; null where none is named.', null=True)),
                 ('reason', models.CharField(max_length=4000)),
                 ('last_judgment', models.PositiveBigIntegerField(default=0, help_text='The newest verdict on the item that the adjudicator had seen.')),
                 ('adjudicator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjudications', to=settings.AUTH_USER_MODEL)),

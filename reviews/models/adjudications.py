@@ -26,6 +26,11 @@ class Adjudication(Link):
     )
     verdict = models.CharField(max_length=24, choices=dict([*QUESTION_RULINGS, *RULINGS]))
     corrected_label = models.PositiveIntegerField(null=True, blank=True)
+    labels = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="The classes that hold, the main one first; null where none is named.",
+    )
     reason = models.CharField(max_length=4000)
     last_judgment = models.PositiveBigIntegerField(
         default=0, help_text="The newest verdict on the item that the adjudicator had seen."
@@ -56,3 +61,10 @@ class Adjudication(Link):
 
     def __str__(self) -> str:
         return f"{self.verdict} by {self.adjudicator}"
+
+    @property
+    def named(self) -> list[int]:
+        """Every class that holds by it, or the one it corrects the label to."""
+        if self.labels is not None:
+            return list(self.labels)
+        return [] if self.corrected_label is None else [self.corrected_label]

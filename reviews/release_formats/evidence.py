@@ -96,6 +96,7 @@ def _describe_ruling(ruling: StandingVote) -> dict[str, Any]:
         "adjudication": ruling.judgment,
         "verdict": ruling.verdict,
         "corrected_label": ruling.corrected_label,
+        "labels": list(ruling.labels),
         "decided_at": ruling.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
     }
 

@@ -32,6 +32,7 @@ class Ruling:
     reason: str
     corrected_label: int | None = None
     ui_version: str = ""
+    labels: tuple[int, ...] | None = None
 
 
 def look(row: SampledItem) -> Seen:
@@ -76,5 +77,11 @@ def adjudicate(adjudicator: User, row: SampledItem, ruling: Ruling, seen: Seen) 
 
 
 def _is_same(standing: Adjudication, adjudicator: User, ruling: Ruling) -> bool:
-    said = Ruling(standing.verdict, standing.reason, standing.corrected_label, standing.ui_version)
+    said = Ruling(
+        standing.verdict,
+        standing.reason,
+        standing.corrected_label,
+        standing.ui_version,
+        None if standing.labels is None else tuple(standing.labels),
+    )
     return standing.adjudicator_id == adjudicator.pk and said == ruling

@@ -21,6 +21,7 @@ from reviews.models import (
     Verdict,
 )
 from reviews.services.adjudication import Seen, look
+from reviews.services.case_options import CaseOption, list_options
 from reviews.services.class_cards import ClassCard, find_class_cards
 from reviews.services.desk import labels_of
 from reviews.services.reveals import Told, describe_told
@@ -55,6 +56,7 @@ class CaseVote:
     """One person's vote: what stands, and what they said before, the newest first."""
 
     annotator: User
+    judgment: int
     standing: CaseVersion
     earlier: tuple[CaseVersion, ...]
 
@@ -68,7 +70,7 @@ class CaseFile:
     votes: tuple[CaseVote, ...]
     flags: Sequence[Referral]
     decisions: Sequence[Adjudication]
-    candidates: tuple[ClassCard, ...]
+    options: tuple[CaseOption, ...]
     cards: Mapping[int, ClassCard]
     seen: Seen
 
@@ -80,20 +82,21 @@ def open_case(audit: Audit, row: SampledItem) -> CaseFile:
     judgments = list(rows.select_related("annotator", "slot").order_by("-pk"))
     decisions = list(row.adjudications.select_related("adjudicator").order_by("-pk"))
     told = describe_told(audit, row.item)
-    named = labels_of(judgments) | {
-        each.corrected_label for each in decisions if each.corrected_label is not None
-    }
+    named = labels_of(judgments) | labels_of(decisions)
     seen_by_experts = [word.top1.index for word in told.experts if word.top1]
     options = range(len(row.item.choices))
-    wanted = dict.fromkeys([*named, *seen_by_experts, *row.candidates, *options])
-    cards = find_class_cards(audit.dataset, {row.item.given_label, *wanted})
+    classes = [row.item.given_label, *sorted(named), *seen_by_experts, *row.candidates]
+    wanted = list(options) or list(dict.fromkeys(classes))
+    cards = find_class_cards(audit.dataset, {*classes, *options})
+    votes = _group(judgments, cards)
+    standing = [each for each in judgments if each.pk in {vote.judgment for vote in votes}]
     return CaseFile(
         row=row,
         told=told,
-        votes=_group(judgments, cards),
+        votes=votes,
         flags=list(row.referrals.select_related("annotator")),
         decisions=decisions,
-        candidates=tuple(cards[label] for label in wanted if label != row.item.given_label),
+        options=list_options(row.item, told, standing[::-1], wanted, cards),
         cards=cards,
         seen=seen,
     )
@@ -108,7 +111,9 @@ def _group(judgments: Sequence[Judgment], cards: Mapping[int, ClassCard]) -> tup
     for annotator, theirs in versions.items():
         if theirs[0].verdict != Verdict.WITHDRAWN:
             standing, *earlier = (_describe(each, cards) for each in theirs)
-            votes.append((theirs[-1].pk, CaseVote(annotator, standing, tuple(earlier))))
+            votes.append(
+                (theirs[-1].pk, CaseVote(annotator, theirs[0].pk, standing, tuple(earlier)))
+            )
     return tuple(vote for _, vote in sorted(votes, key=lambda pair: pair[0]))
 
 

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 
 from audit.evidence import load_top1
 from audit.models import Item
-from reviews.models import Judgment, Mode, Reveal, ReviewSlot, Sample, Verdict
+from reviews.models import Adjudication, Judgment, Mode, Reveal, ReviewSlot, Sample, Verdict
 from reviews.randomisation import sees_label_first, shuffle_classes
 from reviews.services.class_cards import ClassCard, find_class_cards, find_shown_classes
 from reviews.services.question_desk import MultipleChoice, describe_questions
@@ -189,8 +189,8 @@ def recall_verdicts(sample: Sample, annotator: User, mode: Mode) -> list[Past]:
     ]
 
 
-def labels_of(judgments: Sequence[Judgment]) -> set[int]:
-    """Return every class that the judgments name."""
+def labels_of(judgments: Sequence[Judgment] | Sequence[Adjudication]) -> set[int]:
+    """Return every class that the judgments, or decisions, name."""
     named = {label for judgment in judgments for label in judgment.labels or ()}
     return named | {each.corrected_label for each in judgments if each.corrected_label is not None}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import F
 
-from reviews.disputes import agreed
+from reviews.disputes import ANSWER_FIELDS, agreed, read_said
 from reviews.models import ReviewSlot, Sample, SampledItem
 
 TWO = 2
@@ -22,9 +22,11 @@ def ask_third_vote(head: Sample, slot_id: int) -> None:
     if row.votes_wanted != TWO:
         return
     votes = ReviewSlot.objects.filter(sampled_item=row).for_estimates().order_by("number")
-    said = list(votes.values_list("state", "judgment__verdict", "judgment__corrected_label"))
+    said = list(votes.values_list("state", *ANSWER_FIELDS))
     are_in = len(said) == TWO and all(vote[0] == ReviewSlot.State.JUDGED for vote in said)
-    if not are_in or agreed([vote[1:] for vote in said]) or row.adjudications.exists():
+    if not are_in or row.adjudications.exists():
+        return
+    if agreed([read_said(*vote) for _, *vote in said]):
         return
     number = row.slots.order_by("-number").values_list("number", flat=True)[0] + 1
     ReviewSlot.objects.create(sample_id=head.pk, sampled_item=row, number=number, order=row.order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_uppercase
+
 from django import template
 
 from reviews.models import QuestionVerdict, Verdict
@@ -14,3 +16,9 @@ NAMES = dict(QuestionVerdict.choices) | dict(Verdict.choices)
 def verdict_name(verdict: str) -> str:
     """Write a verdict's stored value as people read it."""
     return NAMES.get(verdict, verdict)
+
+
+@register.filter
+def letter(option: int) -> str:
+    """Write an option's place, from 0, as the letter it is called by."""
+    return ascii_uppercase[option]

@@ -15,11 +15,13 @@ from django.views.decorators.http import require_GET, require_http_methods
 from audit.models import Audit, Role
 from audit.views.access import find_audit
 from reviews.adjudication_forms import RulingForm, suggest_classes
+from reviews.desk_documents import write_preference
 from reviews.disputes import find_decided, find_disputes
 from reviews.models import Sample, SampledItem
 from reviews.services.adjudication import OvertakenError, adjudicate
 from reviews.services.case_files import CaseFile, open_case
 from reviews.services.class_cards import find_class_cards, list_class_cards
+from reviews.services.desk import labels_of
 
 DECIDED_SHOWN = 50
 
@@ -33,8 +35,8 @@ def adjudication(request: HttpRequest, pk: int) -> HttpResponse:
     disputes = find_disputes(sample) if sample else []
     decided = find_decided(sample) if sample else []
     shown = decided[:DECIDED_SHOWN]
-    named = {label for dispute in disputes for _, label in dispute.answers if label is not None}
-    named |= {each.corrected_label for each in shown if each.corrected_label is not None}
+    named = {label for dispute in disputes for _, labels in dispute.answers for label in labels}
+    named |= labels_of(shown)
     named |= {dispute.row.item.given_label for dispute in disputes}
     named |= {each.sampled_item.item.given_label for each in shown}
     context = {
@@ -105,6 +107,7 @@ def _show(
         "item": case.row.item,
         "form": form,
         "overtaken": overtaken,
+        "preference": write_preference(cast("User", request.user), audit.dataset),
         "suggestions": suggest_classes(list_class_cards(case.row.sample)),
         "n_waiting": len(waiting),
         "next_item": next((row for row in waiting if row.order > case.row.order), None),

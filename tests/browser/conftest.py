@@ -7,8 +7,10 @@ test says which it expects by appending a substring to `page.expected_errors`.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -22,6 +24,13 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+
+
+def take(page: Page, name: str) -> None:
+    """Save what the page shows into the folder that PICTURES names, where it names one."""
+    if folder := os.environ.get("PICTURES"):
+        page.wait_for_timeout(300)  # what fades or slides has come to rest
+        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.django_db
 CORRECT, WRONG, UNSURE = Verdict.LABEL_CORRECT, Verdict.WRONG_LABEL, Verdict.UNSURE
 A, B = (WRONG, 1), (WRONG, 2)
 YES = (CORRECT, None)
+# What those answers are as a whole, on an item labelled 0.
+ALL_OF_A, ALL_OF_B, ALL_OF_YES = (WRONG, (1,)), (WRONG, (2,)), (CORRECT, (0,))
 
 
 def make_reviewed(votes_per_item: int = 2, n_items: int = 6) -> Sample:
@@ -70,12 +73,12 @@ def waiting(sample: Sample) -> list[int]:
 @pytest.mark.parametrize(
     ("answers", "answer"),
     [
-        ([YES, YES], YES),
-        ([YES, A], None),
-        ([A, B], None),
-        ([A, A, B], A),
-        ([YES, (UNSURE, None)], None),
-        ([(UNSURE, None), (UNSURE, None)], None),
+        ([ALL_OF_YES, ALL_OF_YES], ALL_OF_YES),
+        ([ALL_OF_YES, A], None),
+        ([ALL_OF_A, ALL_OF_B], None),
+        ([ALL_OF_A, ALL_OF_A, ALL_OF_B], ALL_OF_A),
+        ([ALL_OF_YES, (UNSURE, ())], None),
+        ([(UNSURE, ()), (UNSURE, ())], None),
         ([], None),
     ],
 )
@@ -94,6 +97,26 @@ def test_two_votes_that_differ_ask_for_a_third_one(answers, n_slots):
     sample.refresh_from_db()
     assert row_of(sample).slots.count() == n_slots
     assert sample.n_votes == before + n_slots - 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "n_slots"),
+    [
+        (Answer(Verdict.MULTI_OBJECT, 1, labels=(0, 1)), {"labels": (0, 1, 2)}, 3),
+        (Answer(WRONG, 1, labels=(1, 2)), {"labels": (1,)}, 3),
+        (Answer(Verdict.MULTI_OBJECT, 1, labels=(0, 1)), {"labels": (1, 0)}, 2),  # in another order
+        (Answer(WRONG, 1, labels=(1,)), {"severity": 3}, 2),  # how bad it is doesn't count
+        (Answer(WRONG, 1, labels=(1,)), {"labels": None}, 2),  # given at the quick desk
+    ],
+)
+def test_a_third_vote_is_asked_where_the_whole_answers_differ(one, other, n_slots):
+    sample = make_reviewed()
+    for answer in (one, replace(one, **other)):
+        person = make_member(sample.audit.dataset.project)
+        slot = claim_slots(sample, person, 1)[0]
+        record_judgment(person, slot.pk, slot.epoch, uuid4(), answer)
+    assert row_of(sample).slots.count() == n_slots
+    assert len(find_disputes(sample)) == n_slots - 2
 
 
 def test_no_third_vote_where_it_is_switched_off_or_others_than_two_are_asked():
@@ -289,7 +312,7 @@ def address(sample: Sample, place: int = 0) -> str:
 def form(seen: Seen, **changes: object) -> dict[str, object]:
     return {
         "verdict": "wrong_label",
-        "corrected": "2",
+        "labels": "2",
         "reason": "it is a two",
         "seen_adjudication": seen.adjudication,
         "seen_judgment": seen.judgment,
@@ -323,7 +346,7 @@ def test_the_page_records_a_decision_and_leads_to_the_next_item():
     ruled = Adjudication.objects.get()
     assert (ruled.verdict, ruled.corrected_label, ruled.reason) == ("wrong_label", 2, "it is a two")
     assert ruled.ui_version == "9.9"
-    answer = client.post(address(sample, 2), form(look(row_of(sample, 2)), corrected="1"))
+    answer = client.post(address(sample, 2), form(look(row_of(sample, 2)), labels="1"))
     assert answer.url == reverse("reviews:adjudication", args=[sample.audit_id])
     page = client.get(answer.url).content.decode()
     assert "Nothing waits for a decision" in page
@@ -336,8 +359,10 @@ def test_the_page_records_a_decision_and_leads_to_the_next_item():
         {"reason": " "},
         {"verdict": "renamed"},
         {"verdict": ""},
-        {"corrected": "0"},  # the given label
-        {"corrected": "3"},
+        {"labels": "0"},  # the given label
+        {"labels": "3"},
+        {"labels": ["1", "x"]},
+        {"labels": "-1"},
         {"other_class": "no such class"},
         {"seen_judgment": "x"},
     ],
@@ -351,11 +376,55 @@ def test_what_is_no_decision_is_refused_and_leaves_nothing(changes):
     assert not Adjudication.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ({"verdict": "multi_object", "labels": ["1", "2"]}, (1, [0, 1, 2])),  # the given holds too
+        ({"verdict": "multi_object", "labels": ["0", "2"], "other_class": "1"}, (2, [0, 2, 1])),
+        ({"verdict": "wrong_label", "labels": ["1", "2"], "main": "2"}, (2, [2, 1])),
+        ({"verdict": "wrong_label", "labels": []}, (None, None)),  # nobody can name it
+        ({"verdict": "label_correct", "labels": ["1"]}, (None, None)),
+    ],
+)
+def test_a_decision_names_every_class_that_holds(sent, stored):
+    sample = make_reviewed()
+    vote(sample, YES, A)
+    client = log_in(adjudicator_of(sample))
+    answer = client.post(address(sample), form(look(row_of(sample)), **sent))
+    assert answer.status_code == 302
+    ruled = Adjudication.objects.get()
+    assert (ruled.corrected_label, ruled.labels) == stored
+    assert check_chain(Sample.objects.get(pk=sample.pk)).fault is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "labels"),
+    [("multi_object", ["0"]), ("wrong_label", ["0", "1"]), ("similar_class", ["0"])],
+)
+def test_a_verdict_that_contradicts_what_is_ticked_is_refused_and_the_ticks_stay(verdict, labels):
+    sample = make_reviewed()
+    client = log_in(adjudicator_of(sample))
+    answer = client.post(address(sample), form(Seen(), verdict=verdict, labels=labels))
+    assert answer.status_code == 422
+    assert answer.context["form"].ticked == set(labels)
+    assert not Adjudication.objects.exists()
+
+
+def test_every_class_of_a_decision_reaches_the_release():
+    sample = make_reviewed()
+    ruling = Ruling(Verdict.MULTI_OBJECT, "all three", 1, labels=(0, 1, 2))
+    adjudicate(adjudicator_of(sample), row_of(sample), ruling, look(row_of(sample)))
+    now = Snapshot.now(sample.audit)
+    rulings = load_rulings(sample.audit, now.adjudication)
+    decided = decide_all(sample.audit, "lenient", {}, rulings)
+    assert (decided[0].action, decided[0].labels) == (Action.LABEL_ADDED, [0, 1, 2])
+
+
 @pytest.mark.parametrize("typed", ["class 1", "class 1 (1)", "1"])
 def test_another_class_is_found_by_name_or_number(typed):
     sample = make_reviewed()
     client = log_in(adjudicator_of(sample))
-    client.post(address(sample), form(Seen(), corrected="", other_class=typed))
+    client.post(address(sample), form(Seen(), labels=[], other_class=typed))
     assert Adjudication.objects.get().corrected_label == 1
 
 

@@ -305,7 +305,7 @@ def test_questions_are_adjudicated_by_their_own_classes():
         address,
         {
             "verdict": "wrong_ground_truth",
-            "corrected": 3,
+            "labels": [3],
             "reason": "checked",
             "seen_adjudication": seen.adjudication,
             "seen_judgment": seen.judgment,
@@ -313,7 +313,11 @@ def test_questions_are_adjudicated_by_their_own_classes():
     )
     assert answer.status_code == 302
     ruling = Adjudication.objects.get()
-    assert (ruling.verdict, ruling.corrected_label) == ("wrong_ground_truth", 3)
+    assert (ruling.verdict, ruling.corrected_label, ruling.labels) == (
+        "wrong_ground_truth",
+        3,
+        [3],
+    )
     assert curves(audit, "judgments", "strict")["errors"] == 1
 
 
