@@ -153,3 +153,44 @@ def _find_dataset(datasets: Any, value: Any) -> Dataset | None:
     except (TypeError, ValueError):
         return None
     return found
+
+
+class ClassGapForm(forms.Form):
+    """Which classes of which expert, and which first; what is left out has a default."""
+
+    ANSWER, GIVEN = "answer", "given"
+    SURE, GAP = "sure", "gap"
+    DEFAULTS = {"expert": "0", "by": ANSWER, "order": SURE, "side": "", "least": "1", "q": ""}
+
+    expert = forms.ChoiceField(label="expert")
+    by = forms.ChoiceField(
+        label="classes by", choices=[(ANSWER, "the expert's answer"), (GIVEN, "the given label")]
+    )
+    order = forms.ChoiceField(
+        label="worst first by", choices=[(SURE, "the sure part of the gap"), (GAP, "the gap")]
+    )
+    side = forms.ChoiceField(
+        label="show",
+        required=False,
+        choices=[("", "all"), ("over", "overconfident"), ("under", "underconfident")],
+    )
+    least = forms.IntegerField(label="with items, at least", min_value=1, max_value=10**9)
+    q = forms.CharField(label="class", max_length=200, required=False)
+
+    def __init__(self, data: Any, *, audit: Audit) -> None:
+        given = {name: data[name] for name in self.DEFAULTS if data.get(name)}
+        super().__init__(self.DEFAULTS | given, auto_id="gaps-%s", label_suffix="")
+        field = self.fields["expert"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+        experts = audit.experts.select_related("score_set").order_by("order")
+        field.choices = [(str(place), each.name) for place, each in enumerate(experts)]
+
+    def passes(self, name: str, count: int, gap: float) -> bool:
+        """Whether a class is among those that are wanted."""
+        said = self.cleaned_data
+        sides = {"over": gap > 0, "under": gap < 0}
+        return (
+            count >= said["least"]
+            and sides.get(said["side"], True)
+            and said["q"].casefold() in name.casefold()
+        )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.views import audits, calibration, pictures, queue
+from audit.views import (
+    audits,
+    calibration,
+    calibrators,
+    class_calibration,
+    pictures,
+    queue,
+)
 
 app_name = "audit"
 urlpatterns = [
@@ -16,6 +23,26 @@ urlpatterns = [
     path("audits/<int:pk>/resume/", audits.audit_resume, name="audit_resume"),
     path("audits/<int:pk>/urgent/", audits.audit_urgent, name="audit_urgent"),
     path("audits/<int:pk>/calibration/", calibration.calibration, name="calibration"),
+    path(
+        "audits/<int:pk>/calibration/measure/",
+        calibrators.measure_calibrators,
+        name="measure_calibrators",
+    ),
+    path(
+        "audits/<int:pk>/calibration/progress/",
+        calibrators.calibrators_progress,
+        name="calibrators_progress",
+    ),
+    path(
+        "audits/<int:pk>/calibration/classes/",
+        class_calibration.class_calibration,
+        name="class_calibration",
+    ),
+    path(
+        "audits/<int:pk>/calibration/classes.csv",
+        class_calibration.class_calibration_csv,
+        name="class_calibration_csv",
+    ),
     path("audits/<int:pk>/queue/", queue.queue, name="queue"),
     path("audits/<int:pk>/queue/<int:item_pk>/", queue.queue_item, name="queue_item"),
     path("items/<int:pk>/image/", pictures.item_image, name="item_image"),

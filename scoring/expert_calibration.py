@@ -33,7 +33,9 @@ from scoring.calibration import (
     TemperatureScaler,
 )
 from scoring.confidence import PROBABILITY_FLOOR, ScoredItems, scored_at, scored_by_confidence
+from scoring.intervals import Interval
 from scoring.last_pass import LastPass
+from scoring.paired import mean_interval
 from scoring.readings import Readings, read_items
 from scoring.slopes import NO_GROUP
 from scoring.temperature import LabelledRows, fit_temperatures
@@ -62,7 +64,8 @@ class ExpertCalibration:
     ``ece``, ``nll``, ``brier`` and ``reliability`` have the keys ``a_before``, ``a_after``,
     ``b_before``, ``b_after``: measured on half A or B, before or after the calibrator fitted on
     **A**, as in Table 1. A figure is None (a table absent) where its half has no scored item or
-    nothing was fitted. ``brier`` is the mean of (confidence - correct)^2. ``scored`` is
+    nothing was fitted. ``brier`` is the mean of (confidence - correct)^2. ``nll_interval`` and
+    ``brier_interval`` have the limits of both means, where a half has two items. ``scored`` is
     cross-fitted: half A is scored by ``calibrator_b``, half B by ``calibrator_a``. Where either
     fit is refused, ``degenerate`` says why and scores stay raw.
     """
@@ -75,6 +78,8 @@ class ExpertCalibration:
     ece: Mapping[str, float | None]
     nll: Mapping[str, float | None]
     brier: Mapping[str, float | None]
+    nll_interval: Mapping[str, Interval]
+    brier_interval: Mapping[str, Interval]
     reliability: Mapping[str, ReliabilityTable]
     histogram: ConfidenceHistogram
     scored: ScoredItems
@@ -163,6 +168,10 @@ def calibrate_expert(
         ece={name: each.table.ece if each else None for name, each in found.items()},
         nll={name: each.nll if each else None for name, each in found.items()},
         brier={name: each.brier if each else None for name, each in found.items()},
+        nll_interval={name: each.nll_interval for name, each in figures.items() if each.is_enough},
+        brier_interval={
+            name: each.brier_interval for name, each in figures.items() if each.is_enough
+        },
         reliability={name: each.table for name, each in found.items() if each},
         histogram=_histogram(scored),
         scored=scored,
@@ -320,6 +329,13 @@ class _Measures:
     table: ReliabilityTable
     nll: float
     brier: float
+    nll_interval: Interval
+    brier_interval: Interval
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether means have limits."""
+        return int(self.table.count.sum()) > 1
 
 
 def _measure(
@@ -334,10 +350,13 @@ def _measure(
         right, ties = correct[items], ranks[items]
         for moment, figures in (("before", outcome.before), ("after", outcome.by_a)):
             confidence, nll = figures(items)
+            squares = np.square(confidence - right)
             measured[f"{half_name}_{moment}"] = _Measures(
                 table=reliability_table(confidence, right, n_bins, keys=ties),
                 nll=float(nll.mean()),
-                brier=float(np.square(confidence - right).mean()),
+                brier=float(squares.mean()),
+                nll_interval=mean_interval(nll),
+                brier_interval=mean_interval(squares),
             )
     return measured
 

@@ -273,7 +273,13 @@ def describe_calibration(audit: Audit, calibration: ExpertCalibration) -> dict[s
             for name, table in calibration.reliability.items()
         },
         "nll": dict(calibration.nll),
+        "nll_interval": {
+            name: describe_interval(each) for name, each in calibration.nll_interval.items()
+        },
         "brier": dict(calibration.brier),
+        "brier_interval": {
+            name: describe_interval(each) for name, each in calibration.brier_interval.items()
+        },
         "reliability": {
             name: {
                 "count": table.count.tolist(),

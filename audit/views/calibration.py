@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from audit.models import AuditExpert
 from audit.views.access import find_audit
+from audit.views.calibrators import bench_context
 
 HALVES = [("a", "A", "fitted here"), ("b", "B", "held out")]
 REASONS = {
@@ -30,7 +31,7 @@ REASONS = {
 class HalfFigures:
     """One half's figures before and after, None where nothing was fitted or measured.
 
-    ``ece_interval`` holds the error after, or before where nothing was fitted.
+    The intervals hold the figure after, or before where nothing was fitted.
     """
 
     name: str
@@ -42,6 +43,8 @@ class HalfFigures:
     nll_after: float | None
     brier_before: float | None
     brier_after: float | None
+    nll_interval: Mapping[str, float] | None
+    brier_interval: Mapping[str, float] | None
     fitted: str
 
 
@@ -107,7 +110,7 @@ def calibration(request: HttpRequest, pk: int) -> HttpResponse:
     audit = find_audit(request, pk)
     experts = audit.experts.select_related("score_set")
     pictures = [picture_expert(expert) for expert in experts if expert.calibration]
-    context = {"audit": audit, "pictures": pictures}
+    context = {"audit": audit, "pictures": pictures} | bench_context(audit)
     return render(request, "audit/calibration.html", context)
 
 
@@ -134,20 +137,31 @@ def picture_expert(expert: AuditExpert) -> ExpertPicture:
 
 def _half_figures(stored: dict[str, Any], half: str, name: str, role: str) -> HalfFigures:
     ece, nll, brier = (stored.get(figure) or {} for figure in ("ece", "nll", "brier"))
-    limits = stored.get("ece_interval") or {}
+    limits = {
+        figure: _last_limits(stored.get(f"{figure}_interval") or {}, half)
+        for figure in ("ece", "nll", "brier")
+    }
     fitted = (stored.get("parameters") or {}).get(half) or {}
     return HalfFigures(
         name=name,
         role=role,
         ece_before=ece.get(f"{half}_before"),
         ece_after=ece.get(f"{half}_after"),
-        ece_interval=limits.get(f"{half}_after") or limits.get(f"{half}_before"),
+        ece_interval=limits["ece"],
         nll_before=nll.get(f"{half}_before"),
         nll_after=nll.get(f"{half}_after"),
         brier_before=brier.get(f"{half}_before"),
         brier_after=brier.get(f"{half}_after"),
+        nll_interval=limits["nll"],
+        brier_interval=limits["brier"],
         fitted=_describe_fit(fitted),
     )
+
+
+def _last_limits(limits: Mapping[str, Any], half: str) -> Mapping[str, float] | None:
+    """Return the limits after calibration, or before where nothing was fitted."""
+    found: Mapping[str, float] | None = limits.get(f"{half}_after") or limits.get(f"{half}_before")
+    return found
 
 
 def _describe_fit(parameters: dict[str, Any]) -> str:

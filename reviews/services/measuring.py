@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from audit.models import Audit, Dataset, Measurement
+from audit.services.calibrators import compare_calibrators
 from audit.services.measurements import Tell, build_measurement, order_measurement
 from reviews.cascade_halves import Order
 from reviews.cascades import measure_cascade
@@ -33,6 +34,8 @@ def measure(measurement_id: int) -> bool:
 
 
 def _measure(row: Measurement, tell: Tell) -> dict[str, Any]:
+    if row.kind == Measurement.Kind.CALIBRATORS:
+        return compare_calibrators(row.audit, tell)
     asked = dict(row.order)
     slug = asked.pop("test_dataset")
     order = Order(**asked | {"snapshot": _read_snapshot(asked["snapshot"])})

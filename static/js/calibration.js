@@ -100,5 +100,23 @@
     });
   };
 
+  /** One small diagram per calibrator, all of the held-out half and on the same axes. */
+  const drawBench = (card) => {
+    const byCalibrator = JSON.parse(document.getElementById(card.dataset.source).textContent);
+    const own = (name) => Object.fromEntries(MOMENTS.map((moment) => [moment, byCalibrator[name][`b_${moment}`] ?? NOTHING]));
+    const from = lowest(Object.keys(byCalibrator).flatMap((name) => Object.values(own(name))));
+    for (const figure of card.querySelectorAll('[data-chart="bench"]')) {
+      const tables = own(figure.dataset.part);
+      Charts.mount(figure, {
+        option: reliability(tables, from),
+        rows: () => [
+          ["moment", "bin", "items", "confidence", "accuracy"],
+          ...MOMENTS.flatMap((moment) => points(tables[moment]).map(([confidence, accuracy, count, bin]) => [moment, bin, count, confidence, accuracy])),
+        ],
+      });
+    }
+  };
+
   document.querySelectorAll(".calibration").forEach(drawExpert);
+  document.querySelectorAll(".bench").forEach(drawBench);
 })();

