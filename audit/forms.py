@@ -130,6 +130,7 @@ class QueueForm(forms.Form):
     method = forms.CharField(required=False, max_length=300)
     k = forms.IntegerField(required=False, min_value=1)
     bin = forms.IntegerField(required=False, min_value=1)
+    n = forms.IntegerField(required=False, min_value=1)
     label = forms.IntegerField(required=False, min_value=0)
     proposed = forms.IntegerField(required=False, min_value=0)
     agree = forms.ChoiceField(

@@ -166,6 +166,10 @@ class FlagQuerySet(models.QuerySet["Flag"]):
     def of_method(self, method: str) -> FlagQuerySet:
         return self.filter(method=method).order_by("rank")
 
+    def first_places(self, n: int) -> FlagQuerySet:
+        """The n flags that a method ranks first."""
+        return self.filter(rank__lte=n)
+
     def within_top(self, k: int) -> FlagQuerySet:
         """Flags in the k most confident bins."""
         return self.filter(bin_rank__lte=k)

@@ -14,7 +14,12 @@ from typing import Any, TypeAlias
 from reviews.models import Policy, QuestionVerdict, StoredPolicy, Verdict
 
 MOST_VOTES = 99
-POLICY_HELP = "lenient, strict, or the name of a stored policy of the project."
+POLICY_HELP = (
+    "lenient, strict, custom:CATEGORY,CATEGORY (what counts as an error), or the name of a stored "
+    "policy of the project."
+)
+CUSTOM = "custom:"
+"""Starts the name of a policy that is given by the categories it counts."""
 
 
 class Deed(StrEnum):
@@ -192,6 +197,24 @@ def _read_count(name: str, said: Any) -> int | None:
     return said
 
 
+def name_custom(categories: Iterable[str]) -> str:
+    """Return the name of the policy that counts these categories as errors, and no others."""
+    chosen = set(categories)
+    return CUSTOM + ",".join(each for each in LENIENT_DEEDS if each in chosen)
+
+
+def read_custom(name: str) -> ReleasePolicy:
+    """Return the policy that such a name means; it may count nothing as an error."""
+    chosen = [each for each in name.removeprefix(CUSTOM).split(",") if each]
+    if unknown := [each for each in chosen if each not in LENIENT_DEEDS]:
+        known = ", ".join(LENIENT_DEEDS)
+        raise PolicyError(f"{unknown[0]!r} is not a category of error; there are: {known}")
+    deeds = {
+        verdict: deed if verdict in chosen else Deed.KEEP for verdict, deed in LENIENT_DEEDS.items()
+    }
+    return ReleasePolicy(name_custom(chosen), deeds=deeds)
+
+
 def list_policies(project_id: int) -> list[str]:
     """Return the names that a project's reports and releases may be asked by."""
     stored = StoredPolicy.objects.filter(project=project_id).order_by("name")
@@ -204,6 +227,8 @@ def find_policy(policy: AnyPolicy, project_id: int) -> ReleasePolicy:
         return policy
     if policy in BUILT_IN:
         return BUILT_IN[policy]
+    if policy.startswith(CUSTOM):
+        return read_custom(policy)
     stored = StoredPolicy.objects.filter(project=project_id, name=policy)
     newest = stored.order_by("-version").first()
     if newest is None:

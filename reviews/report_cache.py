@@ -40,7 +40,7 @@ def find_report(audit: Audit, truth: str, policy: str) -> Document:
     try:
         kept: Document = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        text = json.dumps(curves(audit, truth, policy))
+        text = json.dumps(curves(audit, truth, policy, equal_detection=True))
         _keep(path, text)
         kept = json.loads(text)
     return kept

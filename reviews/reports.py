@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,11 +24,12 @@ from scoring.domain_estimates import (
     Domain,
     detection_rate,
     largest_k,
+    lower_limit,
     precision,
     worst_detection_shares,
 )
-from scoring.equal_detection import difference_at_detection, precision_at_detection
-from scoring.intervals import IntervalMethod
+from scoring.equal_detection import EqualDetection, difference_of, precision_at_detection
+from scoring.intervals import Interval, IntervalMethod, widen
 from scoring.judged_sample import JudgedSample
 from scoring.trend import precision_trend
 
@@ -35,6 +37,8 @@ Document: TypeAlias = dict[str, Any]
 
 N_DEPTHS = 20
 PRECISION_TARGET = 0.9
+LEAST_AT = (0.8, 0.9, 0.95, 0.99)
+"""One-sided confidences at which the least precision of the top bins is told."""
 DETECTION_RATES = tuple(tenth / 10 for tenth in range(1, 10))
 BAND_SEED = 20
 """One seed for all bands: the same judgments must give the same report."""
@@ -74,7 +78,7 @@ def curves(
 ) -> Document:
     """Return the report of the contract: points per method, overlap of each pair, agreement.
 
-    ``equal_detection`` adds a comparison at nine detection rates, which takes a while.
+    ``equal_detection`` adds how every two methods compare at nine detection rates.
     """
     evidence = replace(
         gather_evidence(audit, truth, policy), intervals=intervals, precision_target=target
@@ -113,25 +117,54 @@ def curves(
 
 def _compare_at_detection(evidence: Evidence, document: Document) -> None:
     """Add to methods and pairs what they are worth where they find the same share of errors."""
-    sample, ranks = evidence.sample, evidence.population.ranks
+    found = {
+        method: _find_at_detection(evidence, method)
+        for method in document["methods"]
+        if method in evidence.population.ranks
+    }
     for method, described in document["methods"].items():
         described["at_detection_rate"] = [
             {"rate": rate, "flagged": point.flagged, "precision": write_interval(point.precision)}
-            for rate in DETECTION_RATES
-            if method in ranks
-            and (point := precision_at_detection(sample, ranks[method], rate)) is not None
+            for rate, point in found.get(method, {}).items()
         ]
+    differences = {
+        (a, b, rate): difference_of(evidence.sample, found[a][rate], found[b][rate])
+        for a, b in combinations(found, 2)
+        for rate in DETECTION_RATES
+        if rate in found[a] and rate in found[b]
+    }
+    document["equal_detection"] = [
+        _write_difference(key, difference, len(differences))
+        for key, difference in differences.items()
+    ]
     for pair in document["overlap"]:
-        differences = {
-            rate: difference_at_detection(sample, ranks[pair["a"]], ranks[pair["b"]], rate)
-            for rate in DETECTION_RATES
-            if pair["a"] in ranks and pair["b"] in ranks
-        }
         pair["at_detection_rate"] = [
-            {"rate": rate, "difference": write_interval(difference)}
-            for rate, difference in differences.items()
-            if difference.estimate is not None
+            {"rate": row["rate"], "difference": row["difference"]}
+            for row in document["equal_detection"]
+            if (row["a"], row["b"]) == (pair["a"], pair["b"])
         ]
+
+
+def _find_at_detection(evidence: Evidence, method: str) -> dict[float, EqualDetection]:
+    ranks = evidence.population.ranks[method]
+    points = {
+        rate: precision_at_detection(evidence.sample, ranks, rate) for rate in DETECTION_RATES
+    }
+    return {rate: point for rate, point in points.items() if point is not None}
+
+
+def _write_difference(
+    key: tuple[str, str, float], difference: Interval, n_together: int
+) -> Document:
+    """Return a difference with its own limits, and with those that hold for all at once."""
+    first, second, rate = key
+    return {
+        "a": first,
+        "b": second,
+        "rate": rate,
+        "difference": write_interval(difference),
+        "together": write_interval(widen(difference, n_together)),
+    }
 
 
 def gather_evidence(audit: Audit, truth: str, policy: str) -> Evidence:
@@ -215,6 +248,7 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
             "k",
             {k: evidence.population.top_bins(k) for k in range(1, audit.n_bins + 1)},
         ),
+        "least": _describe_least(evidence, audit.n_bins),
         "bins": [
             {"bin": number, **_describe_set(evidence, domain)} for number, domain in by_bin.items()
         ],
@@ -223,6 +257,17 @@ def _describe_method(audit: Audit, evidence: Evidence, method: str) -> Document:
             "k": largest_k(evidence.sample, bins, audit.n_bins, evidence.precision_target),
         },
         "trend": _describe_trend(evidence, list(by_bin.values())),
+    }
+
+
+def _describe_least(evidence: Evidence, n_bins: int) -> dict[str, list[float | None]]:
+    """Return what the precision of the top 1, 2, .. bins is at least, by one-sided confidence."""
+    tops = [
+        Domain.of(evidence.sample, evidence.population.top_bins(k)) for k in range(1, n_bins + 1)
+    ]
+    return {
+        str(confidence): [lower_limit(evidence.sample, top, confidence=confidence) for top in tops]
+        for confidence in LEAST_AT
     }
 
 

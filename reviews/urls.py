@@ -34,6 +34,18 @@ urlpatterns = [
     path("audits/<int:pk>/sample.csv", sampling.ledger_csv, name="ledger_csv"),
     path("audits/<int:pk>/curves.json", curves.curves_data, name="curves_data"),
     path("audits/<int:pk>/curves.csv", curves.curves_csv, name="curves_csv"),
+    path(
+        "audits/<int:pk>/overlap.csv",
+        curves.curves_csv,
+        {"table": "overlap"},
+        name="overlap_csv",
+    ),
+    path(
+        "audits/<int:pk>/differences.csv",
+        curves.curves_csv,
+        {"table": "differences"},
+        name="differences_csv",
+    ),
     path("audits/<int:pk>/adjudication/", adjudication.adjudication, name="adjudication"),
     path(
         "audits/<int:pk>/adjudication/<int:item_pk>/",

@@ -164,10 +164,18 @@ def largest_k(sample: JudgedSample, bin_rank: Ints, n_bins: int, target: float) 
     testing). 0: not even the first bin.
     """
     for k in range(1, n_bins + 1):
-        top = precision(sample, (bin_rank > 0) & (bin_rank <= k), confidence=0.9)
-        if top.estimate is None or top.low < target:
+        least = lower_limit(sample, (bin_rank > 0) & (bin_rank <= k))
+        if least is None or least < target:
             return k - 1
     return n_bins
+
+
+def lower_limit(
+    sample: JudgedSample, members: Mask | Domain, *, confidence: float = 0.95
+) -> float | None:
+    """Return what the precision of a set is at least, one-sided; None while that can't be said."""
+    found = precision(sample, members, confidence=2 * confidence - 1)
+    return None if found.estimate is None else found.low
 
 
 def judged_errors(sample: JudgedSample, members: Mask) -> Floats:

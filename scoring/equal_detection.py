@@ -70,7 +70,12 @@ def difference_at_detection(
     a, b = (precision_at_detection(sample, ranks, rate) for ranks in (first, second))
     if a is None or b is None:
         return Interval(None, -1.0, 1.0)
-    if np.array_equal(first, second):
+    return difference_of(sample, a, b)
+
+
+def difference_of(sample: JudgedSample, a: EqualDetection, b: EqualDetection) -> Interval:
+    """Return the precision of ``a`` less that of ``b``, both found at the same rate."""
+    if a.precision == b.precision and np.array_equal(a.influence, b.influence):
         return Interval(0.0, 0.0, 0.0, census=a.precision.census)
     spreads = [np.sqrt(sample.covariance(each.influence, each.influence)) for each in (a, b)]
     together = sample.covariance(a.influence, b.influence)

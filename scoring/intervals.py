@@ -199,6 +199,20 @@ def mover_ratio(part: Interval, rest: Interval) -> Interval:
     return Interval(estimate, min(low, estimate), max(high, estimate), census)
 
 
+def widen(interval: Interval, n_together: int, *, confidence: float = 0.95) -> Interval:
+    """Return limits that hold for ``n_together`` such differences at once (Bonferroni).
+
+    Each limit is moved away from the estimate as z(1 - (1 - confidence) / n) / z(confidence) does
+    for normal errors; a difference of shares stays within -1..1.
+    """
+    if interval.estimate is None or n_together < 1:
+        return interval
+    factor = z_value(1 - (1 - confidence) / n_together) / z_value(confidence)
+    low = interval.estimate - factor * (interval.estimate - interval.low)
+    high = interval.estimate + factor * (interval.high - interval.estimate)
+    return Interval(interval.estimate, max(low, -1.0), min(high, 1.0), interval.census)
+
+
 def z_value(confidence: float) -> float:
     """Return the normal quantile that leaves (1 - confidence) / 2 above it."""
     if not 0 < confidence < 1:

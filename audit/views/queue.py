@@ -35,6 +35,7 @@ class Wanted:
     n_bins: int
     k: int
     bin: int | None
+    first: int | None
     label: int | None
     proposed: int | None
     agree: bool | None
@@ -43,7 +44,10 @@ class Wanted:
     @property
     def is_narrowed(self) -> bool:
         """Whether any filter but k is set."""
-        return any(value is not None for value in (self.bin, self.label, self.proposed, self.agree))
+        return any(
+            value is not None
+            for value in (self.bin, self.first, self.label, self.proposed, self.agree)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ def read_wanted(request: HttpRequest, audit: Audit, methods: list[str]) -> Wante
         n_bins=n_bins,
         k=min(chosen.get("k") or n_bins, n_bins),
         bin=chosen.get("bin") if has_bins else None,
+        first=None if has_bins else chosen.get("n"),
         label=chosen.get("label"),
         proposed=chosen.get("proposed"),
         agree={"yes": True, "no": False}.get(chosen.get("agree") or ""),
@@ -173,7 +178,9 @@ def narrow(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
 
 
 def within_bins(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
-    """Keep the top k bins, or the one bin asked for."""
+    """Keep the top k bins, or the one bin asked for; of a ranking its first n."""
+    if wanted.first is not None:
+        return flags.first_places(wanted.first)
     if wanted.bin is not None:
         return flags.filter(bin_rank=wanted.bin)
     return flags.within_top(wanted.k) if wanted.k < wanted.n_bins else flags

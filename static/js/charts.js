@@ -48,9 +48,9 @@ const Charts = (() => {
     inactiveColor: colours["line-strong"], ...own,
   });
 
-  const buildOption = (figure) => {
+  const buildOption = (figure, where = {}) => {
     const colours = readColours();
-    return { ...frame(colours), ...figure.chart.option(colours) };
+    return { ...frame(colours), ...figure.chart.option(colours, where) };
   };
 
   const toSvg = (figure) => {
@@ -58,7 +58,7 @@ const Charts = (() => {
     const colours = readColours();
     const title = 30;
     const paper = echarts.init(null, null, { renderer: "svg", ssr: true, width, height: height + title });
-    const option = buildOption(figure);
+    const option = buildOption(figure, { onPaper: true });
     const grids = [option.grid].flat().map((grid) => ({ ...grid, top: (grid.top ?? 0) + title }));
     paper.setOption({
       ...option,

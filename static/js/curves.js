@@ -10,6 +10,7 @@
   const COLOURS = [1, 3, 2, 4, 6, 7, 8, 9, 5].map((number) => `chart-${number}`);
   const colourOf = (method, colours) => colours[COLOURS[methods.indexOf(method)] ?? "chart-5"];
   const slider = document.getElementById("k");
+  const queue = document.querySelector(".curves").dataset.queue;
   const boxes = [...document.querySelectorAll("[data-method]")];
   const figures = (kind) => document.querySelector(`[data-chart="${kind}"]`);
 
@@ -42,8 +43,32 @@
     };
   };
 
+  /** How far each point moves if all that people are unsure of is an error, or if none of it is. */
+  const unsureBounds = (method, colour) => ({
+    type: "custom", silent: true, z: 2, tooltip: { show: false },
+    data: drawn(method).filter((point) => point.precision.if_unsure_are).map((point) => {
+      const rate = point.detection_rate;
+      const [left, right] = rate.if_unsure_are ? [rate.if_unsure_are.errors_outside, rate.if_unsure_are.errors_inside] : [rate.estimate, rate.estimate];
+      const { correct, errors } = point.precision.if_unsure_are;
+      return [rate.estimate, point.precision.estimate, left ?? rate.estimate, right ?? rate.estimate, correct ?? point.precision.estimate, errors ?? point.precision.estimate];
+    }),
+    renderItem: (params, api) => {
+      const [x, y] = api.coord([api.value(0), api.value(1)]);
+      const style = { stroke: colour, lineWidth: 1, lineDash: [3, 3], opacity: 0.5 };
+      const across = [api.coord([api.value(2), api.value(1)])[0], api.coord([api.value(3), api.value(1)])[0]];
+      const up = [api.coord([api.value(0), api.value(4)])[1], api.coord([api.value(0), api.value(5)])[1]];
+      return {
+        type: "group",
+        children: [
+          { type: "line", shape: { x1: across[0], y1: y, x2: across[1], y2: y }, style },
+          { type: "line", shape: { x1: x, y1: up[0], x2: x, y2: up[1] }, style },
+        ],
+      };
+    },
+  });
+
   const line = (method, colour, colours, isNarrow) => ({
-    name: names[method], type: "line", z: 3, symbol: "circle",
+    id: `line:${method}`, name: names[method], type: "line", z: 3, symbol: "circle",
     symbolSize: (value) => (method === BINNED && value[2] === chosenK() ? 12 : 6),
     data: drawn(method).map((point) => ({
       value: [point.detection_rate.estimate, point.precision.estimate, point.k ?? point.n],
@@ -71,13 +96,17 @@
 
   const lowest = (values) => Math.max(0, Math.min(0.8, Math.floor(Math.min(...values) * 5) / 5));
 
-  const curvesOption = (colours) => {
-    const shown = boxes.filter((box) => box.checked).map((box) => box.dataset.method).filter((method) => drawn(method).length);
+  const shownMethods = () => boxes.filter((box) => box.checked).map((box) => box.dataset.method).filter((method) => drawn(method).length);
+
+  const curvesOption = (colours, { onPaper = false } = {}) => {
+    const shown = shownMethods();
     // Names at the lines' ends would lie on each other; the legend names them too.
     const isNarrow = figures("curves").clientWidth < 560 || shown.length > 4;
     const bottom = lowest([1, ...shown.flatMap((method) => drawn(method).map((point) => (point.band ?? point.precision).low))]);
     return {
-      grid: { left: 30, right: isNarrow ? 12 : 150, top: 12, bottom: 30, containLabel: true },
+      grid: { left: 30, right: isNarrow ? 12 : 150, top: 12, bottom: 30 + (onPaper && isNarrow ? 22 * Math.ceil(shown.length / 3) : 0), containLabel: true },
+      // On the page the names stand in the form below the chart; a saved picture needs them inside.
+      ...(onPaper && isNarrow ? { legend: Charts.legend(colours, { data: shown.map((method) => names[method]), bottom: 4, left: 30, right: 12 }) } : {}),
       tooltip: Charts.tooltip(colours, { trigger: "item", formatter: describe }),
       xAxis: Charts.axis(colours, {
         type: "value", min: 0, max: 1, interval: 0.2, name: `${report.kind === "relative" ? "relative " : ""}detection rate`,
@@ -89,6 +118,7 @@
       }),
       series: [
         ...shown.map((method) => band(method, colourOf(method, colours))),
+        ...shown.map((method) => unsureBounds(method, colourOf(method, colours))),
         ...shown.map((method) => line(method, colourOf(method, colours), colours, isNarrow)),
       ],
     };
@@ -159,18 +189,21 @@
     write("errors", count(point.errors));
     document.getElementById("k-of").textContent = `${point.k} of ${slider.max}`;
     const link = panel.querySelector('[data-at="link"]');
-    link.href = `${document.querySelector(".curves").dataset.queue}?method=${BINNED}&k=${point.k}`;
+    link.href = `${queue}?method=${BINNED}&k=${point.k}`;
     if (figures("curves").instance) Charts.redraw(figures("curves"));
     if (figures("bins")?.instance) Charts.redraw(figures("bins"));
   };
 
   const chart = Charts.mount(figures("curves"), { option: curvesOption, rows: curvesRows });
-  chart.on("click", ({ data }) => {
-    if (!slider || !data?.point?.k) return;
-    slider.value = data.point.k;
-    showK();
+  CurvePoints.follow(chart, figures("curves"), {
+    lines: () => shownMethods().map((method) => ({ method, points: drawn(method) })),
+    tell: (method, point) => describe({ seriesName: names[method], data: { point } }),
+    address: (method, point) => `${queue}?method=${encodeURIComponent(method)}&${point.k ? `k=${point.k}` : `n=${point.n}`}`,
   });
-  if (figures("bins")) Charts.mount(figures("bins"), { option: binsOption, rows: binsRows });
+  if (figures("bins")) {
+    const binChart = Charts.mount(figures("bins"), { option: binsOption, rows: binsRows });
+    binChart.on("click", ({ dataIndex }) => location.assign(`${queue}?method=${BINNED}&bin=${bins[dataIndex].bin}`));
+  }
   boxes.forEach((box) => box.addEventListener("change", () => Charts.redraw(figures("curves"))));
   slider?.addEventListener("input", showK);
   // Names move from the lines' ends to the legend where the chart gets narrow.

@@ -50,6 +50,12 @@ def test_k_keeps_the_most_confident_bins(client, audit):
     assert shown_ranks(open_queue(client, audit, k=99)) == [1, 2, 3, 4, 5, 6]
 
 
+def test_the_first_places_of_a_ranking_are_a_set_of_its_own(client, audit):
+    assert shown_ranks(open_queue(client, audit, method="ensemble", n=4)) == [1, 2, 3, 4]
+    assert shown_ranks(open_queue(client, audit, method="ensemble", n=0)) == [1, 2, 3, 4, 5, 6]
+    assert shown_ranks(open_queue(client, audit, n=2)) == [1, 2, 3, 4, 5, 6]
+
+
 def test_the_slider_gets_its_counts_under_the_other_filters(client, audit):
     assert open_queue(client, audit, k=1).context["counts_by_k"] == [2, 4, 6]
     assert open_queue(client, audit, label=0).context["counts_by_k"] == [1, 2, 2]

@@ -47,7 +47,7 @@ def draw_sample(page, size: int = 300) -> None:
     expect(page.locator("#plan")).to_contain_text(f"{size + 100} of 1,500 items")
     page.get_by_role("button", name="Draw the sample").click()
     expect(page.get_by_role("heading", name="Drawn, not yet frozen")).to_be_visible()
-    page.get_by_role("link", name="Curves").click()
+    page.get_by_role("link", name="Compare").click()
     expect(page.get_by_text("no verdict counts yet")).to_be_visible()
 
 

@@ -15,6 +15,7 @@ from scoring.intervals import (
     mover_difference,
     mover_ratio,
     mover_sum,
+    widen,
     wilson,
     wilson_effective,
 )
@@ -208,3 +209,13 @@ def test_sums_and_differences_add_squared_gaps():
     # Two readings of one and the same quantity do not differ at all.
     same = mover_difference(Interval(0.5, 0.4, 0.6), Interval(0.5, 0.4, 0.6), correlation=1.0)
     assert same.width == pytest.approx(0, abs=1e-7)
+
+
+def test_limits_for_several_differences_at_once_are_bonferronis():
+    alone = Interval(0.1, 0.0, 0.2)
+    assert (widen(alone, 1).low, widen(alone, 1).high) == pytest.approx((0.0, 0.2))
+    ten = widen(alone, 10)
+    # z(.995) / z(.95) = 2.807 / 1.960
+    assert (ten.low, ten.high) == pytest.approx((0.1 - 0.14322, 0.1 + 0.14322), abs=1e-4)
+    assert widen(Interval(0.9, 0.0, 1.0), 1000).high == 1.0
+    assert widen(Interval(None, -1.0, 1.0), 5) == Interval(None, -1.0, 1.0)
