@@ -137,6 +137,7 @@ class QueueForm(forms.Form):
         required=False,
         choices=[("", "either way"), ("yes", "experts agree"), ("no", "experts differ")],
     )
+    subject = forms.CharField(required=False, max_length=255)
     page = forms.IntegerField(required=False, min_value=1)
 
 

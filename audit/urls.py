@@ -11,6 +11,7 @@ from audit.views import (
     class_calibration,
     pictures,
     queue,
+    queue_pairs,
 )
 
 app_name = "audit"
@@ -44,6 +45,8 @@ urlpatterns = [
         name="class_calibration_csv",
     ),
     path("audits/<int:pk>/queue/", queue.queue, name="queue"),
+    path("audits/<int:pk>/queue/pairs/", queue_pairs.queue_pairs, name="queue_pairs"),
+    path("audits/<int:pk>/queue.csv", queue_pairs.queue_csv, name="queue_csv"),
     path("audits/<int:pk>/queue/<int:item_pk>/", queue.queue_item, name="queue_item"),
     path("items/<int:pk>/image/", pictures.item_image, name="item_image"),
     path("items/<int:pk>/thumb/", pictures.item_thumb, name="item_thumb"),

@@ -171,3 +171,14 @@ def _start_from(policy: ReleasePolicy) -> dict[str, Any]:
         "without_class": policy.without_class.value,
         "adjudicated_first": policy.adjudicated_first,
     }
+
+
+class PlanForm(forms.Form):
+    """How narrow an interval shall be, of what; `k` is of the top k bins."""
+
+    goal = forms.ChoiceField(
+        label="make narrower",
+        choices=[("precision", "precision"), ("detection_rate", "detection rate")],
+    )
+    k = forms.IntegerField(label="of the top k bins", min_value=1)
+    width = forms.FloatField(label="to a width of", min_value=0.001, max_value=0.999)

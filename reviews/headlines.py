@@ -115,13 +115,16 @@ def _tell_leaders(leaders: Sequence[str], standings: dict[str, Standing]) -> str
         for method, each in standings.items()
         if method != first and method not in best.won and each.reach
     ]
-    sentence = (
-        f"Trust “{name_method(first)}” most: up to {best.reach:.0%} of all errors it is nowhere "
-        f"found less precise than another method, and somewhere more precise than {beaten}."
+    won = (
+        f"Up to {best.reach:.0%} of all errors it is nowhere found less precise than another "
+        f"method, and somewhere more precise than {beaten}."
     )
-    if alike:
-        sentence += f" Not distinguishable from it, as far as they reach: {_join(alike)}."
-    return sentence
+    if not alike:
+        return f"Trust “{name_method(first)}” most. {won}"
+    return (
+        f"Trust “{name_method(first)}”, but not more than {_join(alike)}: these are not "
+        f"distinguishable from it, as far as they reach. {won}"
+    )
 
 
 def _tell_mixed(standings: dict[str, Standing]) -> str:

@@ -13,6 +13,8 @@ from reviews.views import (
     gold,
     home,
     people,
+    plans,
+    queue_told,
     release_files,
     releases,
     sampling,
@@ -46,6 +48,9 @@ urlpatterns = [
         {"table": "differences"},
         name="differences_csv",
     ),
+    path("audits/<int:pk>/plan/", plans.curves_plan, name="curves_plan"),
+    path("audits/<int:pk>/queue/figures.json", queue_told.queue_figures, name="queue_figures"),
+    path("audits/<int:pk>/queue/<int:item_pk>/told/", queue_told.queue_told, name="queue_told"),
     path("audits/<int:pk>/adjudication/", adjudication.adjudication, name="adjudication"),
     path(
         "audits/<int:pk>/adjudication/<int:item_pk>/",

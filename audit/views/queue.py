@@ -18,7 +18,7 @@ from django.views.decorators.vary import vary_on_headers
 from audit.evidence import Evidence, load_evidence
 from audit.forms import QueueForm
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
-from audit.models import Audit, DatasetClass, Flag, Item
+from audit.models import Audit, Dataset, DatasetClass, Flag, Item
 from audit.notices import write_notice
 from audit.querysets import FlagQuerySet
 from audit.services.item_evidence import ExpertWord, expert_words
@@ -39,6 +39,7 @@ class Wanted:
     label: int | None
     proposed: int | None
     agree: bool | None
+    subject: str | None
     page: int
 
     @property
@@ -46,7 +47,7 @@ class Wanted:
         """Whether any filter but k is set."""
         return any(
             value is not None
-            for value in (self.bin, self.first, self.label, self.proposed, self.agree)
+            for value in (self.bin, self.first, self.label, self.proposed, self.agree, self.subject)
         )
 
 
@@ -97,6 +98,7 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
         "labels": name_choices(labels, classes),
         "proposals": name_choices(proposals, classes),
         "bins": range(1, wanted.n_bins + 1),
+        "subjects": list_subjects(audit, flags),
     }
     return render(request, "audit/queue.html", context)
 
@@ -163,6 +165,7 @@ def read_wanted(request: HttpRequest, audit: Audit, methods: list[str]) -> Wante
         label=chosen.get("label"),
         proposed=chosen.get("proposed"),
         agree={"yes": True, "no": False}.get(chosen.get("agree") or ""),
+        subject=chosen.get("subject") or None,
         page=chosen.get("page") or 1,
     )
 
@@ -173,6 +176,7 @@ def narrow(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
         "item__given_label": wanted.label,
         "proposed_label": wanted.proposed,
         "experts_agree": wanted.agree,
+        "item__subject": wanted.subject,
     }
     return flags.filter(**{name: value for name, value in conditions.items() if value is not None})
 
@@ -198,6 +202,15 @@ def count_by(flags: FlagQuerySet, column: str) -> dict[int, int]:
     """Return how many flags there are per value of a column."""
     counted = flags.order_by().values_list(column).annotate(Count("pk"))
     return {value: n_flags for value, n_flags in counted if value is not None}
+
+
+def list_subjects(audit: Audit, flags: FlagQuerySet) -> list[tuple[str, int]]:
+    """Return the subjects of the flagged questions with their flags; pictures have none."""
+    if audit.dataset.kind != Dataset.Kind.MULTIPLE_CHOICE:
+        return []
+    rows = flags.order_by("item__subject").values_list("item__subject")
+    counted = rows.annotate(n_flags=Count("pk"))
+    return [(subject, n_flags) for subject, n_flags in counted if subject]
 
 
 def find_classes(audit: Audit, indices: Iterable[int]) -> dict[int, DatasetClass]:

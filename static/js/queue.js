@@ -39,7 +39,32 @@
     document.getElementById("k-text").textContent = bin ? `in bin ${bin}` : `in the top ${k} of ${slider.max}`;
     slider.disabled = Boolean(bin);
     slider.closest(".slider").classList.toggle("off", Boolean(bin));
+    tellWorth(bin ? null : k);
     if (figure.instance) Charts.redraw(figure);
+  };
+
+  // What people's verdicts make of each k; loaded once, after the page.
+  const told = document.getElementById("k-told");
+  let worth = null;
+  const share = (value) => value.toFixed(2).replace(/^0(?=\.)/, "");
+  const rate = ({ estimate, low, high, census }) => (estimate === null ? "not known" : `${share(estimate)} (${census ? "all judged" : `${share(low)} – ${share(high)}`})`);
+  const time = (seconds) => {
+    const minutes = Math.max(1, Math.round(seconds / 60));
+    return minutes < 120 ? `${minutes} min` : `${(minutes / 60).toFixed(0)} h`;
+  };
+  const tellWorth = (k) => {
+    const point = worth?.points.find((each) => each.k === k);
+    if (!point) { told.textContent = ""; return; }
+    const cost = worth.seconds ? `; one look at each takes about ${time(worth.seconds * point.flagged)}, at ${worth.seconds.toFixed(1)} s a verdict so far` : "";
+    told.textContent = worth.judged
+      ? `Of all items in the top ${k}: precision ${rate(point.precision)}, ${worth.kind === "relative" ? "relative " : ""}detection rate ${rate(point.detection_rate)} by ${worth.truth}${cost}.`
+      : "Precision and detection rate show here once a sample is judged.";
+  };
+  const loadWorth = async () => {
+    const answer = await fetch(told.dataset.figures);
+    if (!answer.ok) return;
+    worth = await answer.json();
+    showDepth();
   };
 
   if (slider) {
@@ -55,6 +80,7 @@
       slider.dispatchEvent(new Event("change", { bubbles: true }));
     });
     showDepth();
+    loadWorth();
   }
 
   const dialog = document.getElementById("item-dialog");
