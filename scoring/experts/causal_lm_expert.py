@@ -10,6 +10,7 @@ import numpy as np
 from scoring.experts.base import (
     ExpertCard,
     ExpertRefused,
+    InputProblem,
     Logits,
     Question,
     UnscorableInputsError,
@@ -88,18 +89,24 @@ class CausalLMExpert:
     def predict(self, inputs: Sequence[Question]) -> Logits:
         """Return float32 logits (n_questions, n_choices), NaN where a question has fewer choices.
 
-        A question longer than the model's context is refused, never cut.
+        A question longer than the model's context is refused, never cut; so is one that does not
+        fit into the device's memory alone.
         """
         n_choices = max((len(each.choices) for each in inputs), default=0)
         logits = np.full((len(inputs), n_choices), np.nan, dtype=np.float32)
         groups, problems = self._questions.ask(inputs, self._n_context)
         if self._scoring == "letters":
             letters = self._questions.letter_tokens(n_choices) if groups else []
-            self._forward.score_letters(groups, letters, logits)
+            too_large = self._forward.score_letters(groups, letters, logits)
             for row, each in zip(logits, inputs, strict=True):
                 row[len(each.choices) :] = np.nan
         else:
-            self._forward.score_texts(groups, logits)
+            too_large = self._forward.score_texts(groups, logits)
+        if too_large and len(too_large) == sum(map(len, groups)):
+            message = f"not one question fits into the memory of {self.card.device}"
+            raise ExpertRefused("out_of_memory", message)
+        problem = InputProblem("out_of_memory", "does not fit into the device's memory alone")
+        problems = {**problems, **dict.fromkeys(too_large, problem)}
         if problems:
             raise UnscorableInputsError(problems, logits)
         return logits

@@ -40,23 +40,33 @@ class TokenForward:
         self._head = replace_head(model)
         self._n_positions = model.config.get_text_config(decoder=True).max_position_embeddings
         self._prefixes: OrderedDict[Tokens, Any] = OrderedDict()
+        self._too_large: set[int] = set()
         self._window = find_window(model)
         if self._window is not None and not self._shares_truthfully():
             self._window = None
 
     def score_letters(
         self, groups: Sequence[Sequence[AskedQuestion]], letters: Sequence[int], scores: Logits
-    ) -> None:
-        """Write the logits of the letters' tokens into the questions' rows of ``scores``."""
+    ) -> set[int]:
+        """Write the logits of the letters' tokens into the questions' rows of ``scores``.
+
+        Return the rows of questions that do not fit into the device's memory alone: NaN.
+        """
         import torch
 
+        self._too_large = set()
         columns = torch.tensor(letters, device=self._device)
         for rows, prefix in self._plan(groups):
             logits = self._run(rows, prefix, columns)
             scores[[row.place for row in rows], : len(letters)] = logits.float().cpu().numpy()
+        return self._too_large
 
-    def score_texts(self, groups: Sequence[Sequence[AskedQuestion]], scores: Logits) -> None:
-        """Write the mean log-likelihood per token of every choice into ``scores``."""
+    def score_texts(self, groups: Sequence[Sequence[AskedQuestion]], scores: Logits) -> set[int]:
+        """Write the mean log-likelihood per token of every choice into ``scores``.
+
+        Return the rows of questions of which a choice does not fit into the device's memory: NaN.
+        """
+        self._too_large = set()
         for rows, prefix in self._plan(groups):
             likelihoods = self._log_likelihoods(rows, prefix)
             start = 0
@@ -66,6 +76,8 @@ class TokenForward:
                 for choice in np.unique(choices):
                     scores[row.place, choice] = mine[choices == choice].mean()
                 start += len(choices)
+        scores[sorted(self._too_large)] = np.nan
+        return self._too_large
 
     def _shares_truthfully(self) -> bool:
         """Say whether this model gives the same answer with and without anything shared.
@@ -132,7 +144,10 @@ class TokenForward:
     def _run(
         self, rows: Sequence[Row], prefix: Tokens, columns: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the logits (n_wanted, n_columns) of all wanted places, row after row."""
+        """Return the logits (n_wanted, n_columns) of all wanted places, row after row.
+
+        A row that does not fit into the memory alone is NaN, and its question noted.
+        """
         import torch
 
         try:
@@ -141,9 +156,9 @@ class TokenForward:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            if len(rows) == 1 and not self._prefixes:
-                message = f"one question of {len(rows[0])} tokens does not fit into {self._device}"
-                raise ExpertRefused("out_of_memory", message) from error
+            # What it shares with others it needs; other beginnings can be given up.
+            if len(rows) == 1 and self._prefixes.keys() <= {prefix}:
+                return self._give_up(rows[0], columns)
         self._prefixes.clear()
         release_memory(self._device)
         if len(rows) == 1:
@@ -152,6 +167,15 @@ class TokenForward:
         middle = len(rows) // 2
         halves = [self._run(part, prefix, columns) for part in (rows[:middle], rows[middle:])]
         return torch.cat(halves)
+
+    def _give_up(self, row: Row, columns: torch.Tensor | None) -> torch.Tensor:
+        import torch
+
+        self._too_large.add(row.place)
+        release_memory(self._device)
+        n_tokens = self._model.config.get_text_config(decoder=True).vocab_size
+        shape = (len(row.wanted), n_tokens if columns is None else len(columns))
+        return torch.full(shape, torch.nan, device=self._device, dtype=self._model.dtype)
 
     def _forward(
         self, rows: Sequence[Row], prefix: Any, columns: torch.Tensor | None

@@ -308,13 +308,41 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved(llama, monkeypatch):
     assert max(sizes) > 3 >= sizes[-1]
 
 
-def test_one_question_too_large_for_the_memory_is_said_so(llama, monkeypatch):
+@pytest.mark.parametrize("options", ["", ",scoring=text"])
+def test_F44_a_question_that_fits_no_memory_is_named_and_the_others_are_scored(
+    options, llama, monkeypatch
+):
+    questions = make_questions(6, n_subjects=1)
+    expert = load_expert(f"transformers:{llama}{options}")
+    forward, widths, room = expert._forward._model.forward, [], [10**6]
+
+    def narrow(*args, **kwargs):
+        widths.append(kwargs["input_ids"].shape[1])
+        if widths[-1] > room[0]:
+            raise RuntimeError("CUDA out of memory. Tried to allocate")
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(expert._forward._model, "forward", narrow)
+    expected = expert.predict(questions)
+    room[0] = max(widths)
+    longer = questions[2].question + " and so on" * 20
+    long = dataclasses.replace(questions[2], question=longer)
+    with pytest.raises(UnscorableInputsError) as refusal:
+        expert.predict([*questions[:2], long, *questions[3:]])
+    problems, logits = refusal.value.problems, refusal.value.logits
+    assert {place: each.code for place, each in problems.items()} == {2: "out_of_memory"}
+    assert np.isnan(logits[2]).all()
+    others = [0, 1, 3, 4, 5]
+    np.testing.assert_allclose(logits[others], expected[others], atol=1e-5)
+
+
+def test_a_memory_that_no_question_fits_refuses_the_expert(llama, monkeypatch):
     expert = load_expert(f"transformers:{llama}")
 
     def full(*_args, **_kwargs):
         raise RuntimeError("CUDA out of memory. Tried to allocate")
 
     monkeypatch.setattr(expert._forward._model, "forward", full)
-    with pytest.raises(ExpertRefused, match="does not fit") as refusal:
+    with pytest.raises(ExpertRefused, match="not one question fits") as refusal:
         expert.predict(make_questions(2))
     assert refusal.value.reason_code == "out_of_memory"
