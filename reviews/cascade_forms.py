@@ -14,6 +14,7 @@ from reviews.cascade_halves import Order
 from reviews.evaluation_labels import CLEANED, GIVEN, RELEASE, VOTES, list_labels
 from reviews.models import Policy
 from reviews.policies import list_policies
+from reviews.second_pass import SecondOrder
 
 MOST_BINS = 500
 CALIBRATORS = {
@@ -43,23 +44,22 @@ class CascadeForm(forms.Form):
         super().__init__(data, auto_id="cascade-%s", label_suffix="", **own)
         score_sets = list(find_score_sets(audit.dataset))
         names = [each.expert for each in score_sets]
-        self._choose("small", [(name, name) for name in names])
-        self._choose("large", [(name, name) for name in names])
+        set_choices(self, "small", [(name, name) for name in names])
+        set_choices(self, "large", [(name, name) for name in names])
         if len(names) > 1:
             self.fields["large"].initial = names[1]
-        self._choose("labels", [(name, write_labels(name)) for name in list_labels(audit.dataset)])
-        self._choose("policy", [(name, name) for name in list_policies(audit.dataset.project_id)])
+        set_choices(
+            self, "labels", [(name, write_labels(name)) for name in list_labels(audit.dataset)]
+        )
+        set_choices(
+            self, "policy", [(name, name) for name in list_policies(audit.dataset.project_id)]
+        )
         self.fields["policy"].initial = Policy.LENIENT.value
         suiting = known_calibrators(score_sets)
-        self._choose("calibrator", [(name, CALIBRATORS[name]) for name in suiting])
+        set_choices(self, "calibrator", [(name, CALIBRATORS[name]) for name in suiting])
         self.others = {each.slug: each for each in find_test_datasets(audit.dataset, user, names)}
         elsewhere = [(slug, f"all of {slug}") for slug in self.others]
-        self._choose("test_dataset", [("", "the held-out half"), *elsewhere])
-
-    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - which fields these are is above
-        field.choices = choices
+        set_choices(self, "test_dataset", [("", "the held-out half"), *elsewhere])
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}
@@ -82,6 +82,13 @@ class CascadeForm(forms.Form):
     def other_dataset(self) -> Dataset | None:
         """The data set to measure on, where it isn't the audit's own."""
         return self.others.get(self.cleaned_data["test_dataset"])
+
+
+def set_choices(form: forms.Form, name: str, choices: list[tuple[str, str]]) -> None:
+    """Offer these choices in a field of the form."""
+    field = form.fields[name]
+    assert isinstance(field, forms.ChoiceField)  # noqa: S101 - the forms here declare it as one
+    field.choices = choices
 
 
 def find_score_sets(dataset: Dataset) -> list[ScoreSet]:
@@ -114,3 +121,25 @@ def write_labels(name: str) -> str:
     if name.startswith(VOTES):
         return f"votes of {name.removeprefix(VOTES)}"
     return "given labels"
+
+
+class SecondPassForm(forms.Form):
+    """Which labels every expert is measured on once more."""
+
+    labels = forms.ChoiceField(label="cleaned labels")
+    policy = forms.ChoiceField(label="policy")
+    calibrator = forms.ChoiceField(label="calibrator", choices=list(CALIBRATORS.items()))
+    n_bins = forms.IntegerField(label="bins", min_value=1, max_value=MOST_BINS, initial=15)
+
+    def __init__(self, data: Any = None, *, audit: Audit, **own: Any) -> None:
+        super().__init__(data, auto_id="second-%s", label_suffix="", **own)
+        names = [name for name in list_labels(audit.dataset) if name != GIVEN]
+        self.has_labels = bool(names)
+        set_choices(self, "labels", [(name, write_labels(name)) for name in names])
+        policies = list_policies(audit.dataset.project_id)
+        set_choices(self, "policy", [(name, name) for name in policies])
+
+    @property
+    def order(self) -> SecondOrder:
+        """What was chosen, once it is valid."""
+        return SecondOrder(**self.cleaned_data)

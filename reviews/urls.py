@@ -18,6 +18,7 @@ from reviews.views import (
     release_files,
     releases,
     sampling,
+    second_pass,
     verdicts,
 )
 
@@ -31,6 +32,13 @@ urlpatterns = [
     path("audits/<int:pk>/cascade.json", cascade.cascade_data, name="cascade_data"),
     path("audits/<int:pk>/cascade.csv", cascade.cascade_csv, name="cascade_csv"),
     path("audits/<int:pk>/cascade/table.json", cascade.cascade_table, name="cascade_table"),
+    path("audits/<int:pk>/second-pass/", second_pass.second_pass, name="second_pass"),
+    path(
+        "audits/<int:pk>/second-pass/progress/",
+        second_pass.second_pass_progress,
+        name="second_pass_progress",
+    ),
+    path("audits/<int:pk>/second-pass.json", second_pass.second_pass_data, name="second_pass_data"),
     path("audits/<int:pk>/sample/", sampling.sampling, name="sampling"),
     path("audits/<int:pk>/sample/draw/", sampling.draw_sample, name="draw_sample"),
     path("audits/<int:pk>/sample.csv", sampling.ledger_csv, name="ledger_csv"),

@@ -14,6 +14,7 @@ from reviews.cascade_halves import Order
 from reviews.cascades import measure_cascade
 from reviews.decisions import Snapshot
 from reviews.evaluation_labels import freeze_labels
+from reviews.second_pass import SecondOrder, measure_second_pass
 
 
 def order_cascade(
@@ -28,6 +29,13 @@ def order_cascade(
     return order_measurement(audit, Measurement.Kind.CASCADE, asked, person)
 
 
+def order_second_pass(audit: Audit, order: SecondOrder, person: User | None = None) -> Measurement:
+    """Have every expert measured on what is judged so far."""
+    snapshot = freeze_labels(audit.dataset, order.labels)
+    asked = asdict(order) | {"snapshot": _write_snapshot(snapshot)}
+    return order_measurement(audit, Measurement.Kind.SECOND_PASS, asked, person)
+
+
 def measure(measurement_id: int) -> bool:
     """Make one pending measurement; False when there was nothing to do."""
     return build_measurement(measurement_id, _measure)
@@ -37,8 +45,11 @@ def _measure(row: Measurement, tell: Tell) -> dict[str, Any]:
     if row.kind == Measurement.Kind.CALIBRATORS:
         return compare_calibrators(row.audit, tell)
     asked = dict(row.order)
+    asked["snapshot"] = _read_snapshot(asked["snapshot"])
+    if row.kind == Measurement.Kind.SECOND_PASS:
+        return measure_second_pass(row.audit, SecondOrder(**asked), tell)
     slug = asked.pop("test_dataset")
-    order = Order(**asked | {"snapshot": _read_snapshot(asked["snapshot"])})
+    order = Order(**asked)
     test_dataset = Dataset.objects.get(slug=slug) if slug else None
     return measure_cascade(row.audit.dataset, order, test_dataset, tell)
 
