@@ -128,7 +128,8 @@ def record_judgment(
     """Record the annotator's verdict on a slot they were given with this epoch.
 
     A lease that ran out or was handed back is no obstacle while nobody else took the slot: its
-    epoch is then unchanged. The caller vouches that the annotator was given this epoch.
+    epoch is then unchanged, or the slot is the annotator's own again. The caller vouches that the
+    annotator was given this epoch.
     """
     submission = _Submission(annotator, key, f"slot {slot_id}", answer)
     mine = Q(state=STATE.LEASED, annotator=annotator) | Q(state=STATE.OPEN, epoch__gt=0)
@@ -136,7 +137,17 @@ def record_judgment(
     # Whoever withdraws a verdict raises the epoch: the first one holds none.
     withdrawn = find_withdrawn(slot_id, annotator) if epoch > 1 else None
     changes = {"state": STATE.JUDGED, "annotator": annotator, "leased_until": None}
-    return _append(submission, slot_id, withdrawn, as_given, changes)
+    try:
+        return _append(submission, slot_id, withdrawn, as_given, changes)
+    except RefusedError:
+        # A page that is left may hand items back after the next one was given them: they are
+        # leased anew then, and what is said in between comes with the lease before.
+        again = ReviewSlot.objects.filter(
+            pk=slot_id, state=STATE.LEASED, annotator=annotator, epoch__gt=epoch
+        )
+        if not again.exists():
+            raise
+        return _append(submission, slot_id, find_withdrawn(slot_id, annotator), again, changes)
 
 
 def find_withdrawn(slot_id: int, annotator: User) -> int | None:

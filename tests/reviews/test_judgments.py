@@ -323,3 +323,23 @@ def test_an_undo_and_a_revision_at_once_leave_one_line_of_history():
 
     assert sorted(in_threads(change, range(8))) == ["done"] + ["refused"] * 7
     assert Judgment.objects.filter(superseded_by=None).count() == 1
+
+
+def test_a_verdict_given_with_the_lease_before_counts_while_the_slot_is_ones_own_again():
+    sample = sample_of(1)
+    annotator, other = annotator_of(sample), annotator_of(sample)
+    (slot,) = claim_slots(sample, annotator, 1)
+    hand_back(sample, annotator, [slot.pk])
+    (again,) = claim_slots(sample, annotator, 1)
+    assert (again.pk, again.epoch) == (slot.pk, slot.epoch + 1)
+    first = record_judgment(annotator, slot.pk, slot.epoch, uuid4(), WRONG).judgment
+    with pytest.raises(RefusedError):  # it is judged now
+        record_judgment(annotator, slot.pk, slot.epoch, uuid4(), CORRECT)
+    withdrawn = withdraw(annotator, first, uuid4()).judgment
+    second = record_judgment(annotator, slot.pk, slot.epoch, uuid4(), CORRECT).judgment
+    assert second.supersedes == withdrawn
+    withdraw(annotator, second, uuid4())
+    hand_back(sample, annotator, [slot.pk])
+    claim_slots(sample, other, 1)
+    with pytest.raises(RefusedError):  # and now it is somebody else's
+        record_judgment(annotator, slot.pk, slot.epoch, uuid4(), CORRECT)
