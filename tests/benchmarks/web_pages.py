@@ -24,6 +24,8 @@ PAGES = {
     "queue": "/audits/{audit}/queue/",
     "queue, its 1,000th page": "/audits/{audit}/queue/?page=1000",
     "queue, one class": "/audits/{audit}/queue/?label=3",
+    "queue, pairs of classes": "/audits/{audit}/queue/pairs/",
+    "queue, what each k is worth": "/audits/{audit}/queue/figures.json",
     "sampling": "/audits/{audit}/sample/",
     "releases": "/audits/{audit}/releases/",
     "desk": "/audits/{audit}/review/",
@@ -65,7 +67,7 @@ async def measure(served: Stack) -> list[str]:
 def describe(name: str, times: list[float], limit: float) -> str:
     p50, p95 = (percentile(times, share) for share in (0.5, 0.95))
     verdict = "met" if p95 <= limit else "MISSED"
-    return f"{name:26}{p50:9.0f} /{p95:6.0f} ms  <= {limit:5}  {verdict}\n"
+    return f"{name:28}{p50:9.0f} /{p95:6.0f} ms  <= {limit:5}  {verdict}\n"
 
 
 def main() -> None:
