@@ -21,6 +21,7 @@ from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit, Dataset, DatasetClass, Flag, Item
 from audit.notices import write_notice
 from audit.querysets import FlagQuerySet
+from audit.queue_filters import FILTERS, ShownFilter
 from audit.services.item_evidence import ExpertWord, expert_words
 from audit.views.access import find_audit
 
@@ -40,12 +41,13 @@ class Wanted:
     proposed: int | None
     agree: bool | None
     subject: str | None
+    added: tuple[tuple[str, str], ...]
     page: int
 
     @property
     def is_narrowed(self) -> bool:
         """Whether any filter but k is set."""
-        return any(
+        return bool(self.added) or any(
             value is not None
             for value in (self.bin, self.first, self.label, self.proposed, self.agree, self.subject)
         )
@@ -99,6 +101,7 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
         "proposals": name_choices(proposals, classes),
         "bins": range(1, wanted.n_bins + 1),
         "subjects": list_subjects(audit, flags),
+        "filters": show_filters(request, audit),
     }
     return render(request, "audit/queue.html", context)
 
@@ -106,7 +109,7 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
 def _results(
     request: HttpRequest, audit: Audit, flags: FlagQuerySet, wanted: Wanted
 ) -> dict[str, Any]:
-    narrowed = narrow(flags, wanted)
+    narrowed = narrow(audit, flags, wanted)
     within = within_bins(narrowed, wanted).select_related("item")
     page = Paginator(within, PER_PAGE).get_page(wanted.page)
     indices = {index for flag in page for index in (flag.item.given_label, flag.proposed_label)}
@@ -166,11 +169,25 @@ def read_wanted(request: HttpRequest, audit: Audit, methods: list[str]) -> Wante
         proposed=chosen.get("proposed"),
         agree={"yes": True, "no": False}.get(chosen.get("agree") or ""),
         subject=chosen.get("subject") or None,
+        added=tuple(
+            (each.name, each.chosen) for each in show_filters(request, audit) if each.chosen
+        ),
         page=chosen.get("page") or 1,
     )
 
 
-def narrow(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
+def show_filters(request: HttpRequest, audit: Audit) -> list[ShownFilter]:
+    """Return the filters of other apps; what they don't offer is not chosen."""
+    shown = []
+    for each in FILTERS.values():
+        choices = each.choices(audit.dataset)
+        said = request.GET.get(each.name, "")
+        chosen = said if said in dict(choices) else ""
+        shown.append(ShownFilter(each.name, each.label, choices, chosen))
+    return shown
+
+
+def narrow(audit: Audit, flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
     """Apply every filter but the bins."""
     conditions: dict[str, Any] = {
         "item__given_label": wanted.label,
@@ -178,7 +195,9 @@ def narrow(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
         "experts_agree": wanted.agree,
         "item__subject": wanted.subject,
     }
-    return flags.filter(**{name: value for name, value in conditions.items() if value is not None})
+    added = [FILTERS[name].condition(audit, value) for name, value in wanted.added]
+    narrowing = {name: value for name, value in conditions.items() if value is not None}
+    return flags.filter(*added, **narrowing)
 
 
 def within_bins(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:

@@ -86,7 +86,8 @@ def list_pairs(audit: Audit, flags: FlagQuerySet) -> list[ClassPair]:
 def _find_flags(request: HttpRequest, pk: int) -> tuple[Audit, Wanted, FlagQuerySet]:
     audit = find_audit(request, pk)
     wanted = read_wanted(request, audit, order_methods(audit.queue_counts))
-    return audit, wanted, within_bins(narrow(audit.flags.of_method(wanted.method), wanted), wanted)
+    flags = narrow(audit, audit.flags.of_method(wanted.method), wanted)
+    return audit, wanted, within_bins(flags, wanted)
 
 
 def _name(classes: dict[int, DatasetClass], index: int) -> str:

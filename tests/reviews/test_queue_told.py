@@ -87,3 +87,25 @@ def test_a_plan_that_makes_no_sense_is_refused_in_words(audit, maintainer, query
     answer = maintainer.get(reverse("reviews:curves_plan", args=[audit.pk]), query)
     assert answer.status_code == 200
     assert "errorlist" in answer.content.decode()
+
+
+def shown_positions(client, audit, **query):
+    shown = client.get(reverse("audit:queue", args=[audit.pk]), query).context["shown"]
+    return [entry.flag.item.position for entry in shown]
+
+
+def test_the_queue_is_filtered_by_what_people_said(audit, maintainer):
+    sample = freeze_sample(audit, size=50, unflagged=20)
+    judge(sample, {0: "wrong_label", 1: "unsure", 2: "wrong_label", 3: "label_correct"})
+    assert shown_positions(maintainer, audit, verdict="wrong_label") == [0, 2]
+    assert shown_positions(maintainer, audit, verdict="judged") == [0, 1, 2, 3]
+    assert shown_positions(maintainer, audit, verdict="unjudged") == list(range(4, 40))
+    assert len(shown_positions(maintainer, audit, verdict="magic")) == 40
+
+
+def test_the_saved_list_keeps_the_verdict_that_was_asked_for(audit, maintainer):
+    judge(freeze_sample(audit, size=50, unflagged=20), {0: "wrong_label", 5: "label_correct"})
+    address = reverse("audit:queue_csv", args=[audit.pk])
+    answer = maintainer.get(address, {"verdict": "label_correct"})
+    lines = b"".join(answer.streaming_content).decode().splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == ["00005.png"]
