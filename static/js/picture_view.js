@@ -28,7 +28,7 @@ class PictureView extends DeskView {
 
   #consequence(one) {
     const name = document.createElement("strong");
-    name.textContent = one?.name;
+    name.textContent = one?.shares_name ? `${one.name} ${one.wordnet_id || `#${one.index}`}` : one?.name;
     this.part("consequence").replaceChildren(...(one ? ["right class: ", name] : ["right class not given"]));
   }
 
