@@ -10,7 +10,7 @@
   const colourOf = ({ low, high }, colours) => (low > 0 ? colours["chart-2"] : high < 0 ? colours["chart-1"] : colours["line-strong"]);
 
   const option = (colours) => ({
-    grid: { left: 10, right: 18, top: 10, bottom: 34, containLabel: true },
+    grid: { left: 30, right: 18, top: 10, bottom: 34, containLabel: true },
     tooltip: Charts.tooltip(colours, {
       formatter: ({ dataIndex }) => `${rows[dataIndex].name}: ${rows[dataIndex].n} items\ngap ${write(rows[dataIndex].gap)}  (${write(rows[dataIndex].low)} to ${write(rows[dataIndex].high)})`,
     }),

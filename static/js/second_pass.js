@@ -20,7 +20,7 @@
   });
 
   const option = (colours) => ({
-    grid: { left: 10, right: 18, top: 34, bottom: 30, containLabel: true },
+    grid: { left: 30, right: 18, top: 34, bottom: 30, containLabel: true },
     legend: Charts.legend(colours, { top: 0, left: 0, data: KINDS.map(([kind]) => kind) }),
     tooltip: Charts.tooltip(colours, {
       formatter: ({ seriesName, dataIndex }) => {

@@ -21,6 +21,15 @@ def test_newcombes_first_example_by_method_10():
     )
 
 
+def test_a_positive_correlation_is_corrected_by_half_the_items():
+    found = paired_difference(*pairs(30, 7, 3, 20))
+    phi = (30 * 20 - 7 * 3 - 60 / 2) / np.sqrt(37 * 23 * 33 * 27)
+    first, second = wilson(37, 60), wilson(33, 60)
+    down, up = first.estimate - first.low, second.high - second.estimate
+    reach = np.sqrt(down**2 - 2 * phi * down * up + up**2)
+    assert found.low == pytest.approx(4 / 60 - reach)
+
+
 def test_the_other_way_round_is_the_negative():
     first, second = pairs(30, 7, 3, 20)
     ahead, behind = paired_difference(first, second), paired_difference(second, first)
