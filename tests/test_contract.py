@@ -153,11 +153,11 @@ def test_the_cascade_document(voted, run):
         assert document["apgr"].keys() == {"CC", "UC", "RC", "MF", "oracle"}
         assert len(document["curves"]["CC"]) == 6
         for points in document["curves"].values():
-            assert all(point.keys() == {"small_ratio", "accuracy"} for point in points)
+            assert all({"small_ratio", "accuracy"} <= point.keys() for point in points)
         for apgr in document["apgr"].values():
-            assert apgr.keys() in ({"estimate", "low", "high"}, {"undefined"})
-        assert document["models"].keys() == {"small", "large"}
-        assert document["best"].keys() == {"small_ratio", "accuracy", "p_value"}
+            assert {"estimate", "low", "high"} <= apgr.keys() or "undefined" in apgr
+        assert {"small", "large"} <= document["models"].keys()
+        assert {"small_ratio", "accuracy", "p_value"} <= document["best"].keys()
 
 
 KINDS = {

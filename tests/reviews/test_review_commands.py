@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from audit.models import Audit
 from reviews.models import Sample, VoteSource
-from tests.factories import make_dataset, make_ready_audit
+from tests.factories import make_dataset, make_ready_audit, make_sample
 from tests.reviews.test_releases import make_judged_audit
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +83,16 @@ def test_the_report_for_people_has_a_table_per_method(capsys):
     assert "two experts, top-k bins" in text
     assert "k=3" in text
     assert "precision of A - B" in text
+
+
+def test_before_the_first_verdict_the_report_says_so_and_what_is_flagged(capsys):
+    audit = make_ready_audit()
+    make_sample(audit, 4)
+    call_command("report", str(audit.pk))
+    text = capsys.readouterr().out
+    assert "no verdict counts yet" in text
+    assert "two experts, top-k bins" in text
+    assert "n/a" not in text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from audit.management.base import AuditCommand, find_dataset
 from audit.score_store import ScoreStoreError
+from audit.templatetags.figures import pvalue
 from reviews.cascade_experts import CascadeRefusedError
 from reviews.cascade_halves import Order
 from reviews.cascades import describe_cascade, sweep_cascade
@@ -102,12 +103,12 @@ def write_cascade(document: dict[str, Any]) -> str:
     lines.append(
         f"best cascade, chosen on the fitting half: {best['accuracy']:.4f} with "
         f"{best['small_ratio']:.1%} answered by the small model, "
-        f"p = {best['p_value']:.2g} against the better model alone"
+        f"p {pvalue(best['p_value'])} against the better model alone"
     )
     large = best["against_large"]
     lines.append(
         f"against the large model alone: {large['estimate']:+.4f} "
-        f"[{large['low']:+.4f}, {large['high']:+.4f}], p = {large['p_value']:.2g}"
+        f"[{large['low']:+.4f}, {large['high']:+.4f}], p {pvalue(large['p_value'])}"
     )
     if document["original"]:
         lines += ["", *_write_original(document)]

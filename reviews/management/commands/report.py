@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from audit.management.base import AuditCommand, find_audit
 from audit.methods import name_method
-from audit.templatetags.figures import fraction, interval
+from audit.templatetags.figures import fraction, interval, pvalue
 from reviews.models import Policy
 from reviews.plans import PlanRefusedError, plan_review
 from reviews.policies import POLICY_HELP, PolicyError
@@ -88,6 +88,8 @@ def write_report(document: dict[str, Any]) -> str:
             f"{judge['items']:,} items, {judge['unsure']:,} unsure; its figures are corrected by "
             "people's, beside them: the judge alone, people alone"
         )
+    if not document["judged"]:
+        return "\n".join([*lines, *_write_sizes(document["methods"])])
     for method, described in document["methods"].items():
         lines.append(f"\n{name_method(method)}")
         lines.append("   set  flagged  judged  errors  precision            detection rate")
@@ -111,6 +113,15 @@ def write_report(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _write_sizes(methods: dict[str, Any]) -> list[str]:
+    """Return what is known before the first verdict: how many items each method flags."""
+    return [
+        "\nno verdict counts yet; flagged items:",
+        *(f"  {each['points'][-1]['flagged']:>7,}  {name_method(name)}"
+          for name, each in methods.items() if each["points"]),
+    ]  # fmt: skip
+
+
 def _write_choice_of_k(described: dict[str, Any]) -> list[str]:
     """Return the largest k that keeps the precision asked for, and whether precision falls."""
     largest, trend = described["largest_k"], described["trend"]
@@ -118,7 +129,7 @@ def _write_choice_of_k(described: dict[str, Any]) -> list[str]:
     if trend["p_value"] is not None:
         lines.append(
             f"  precision per bin: {_write_rate(trend['slope'])}, "
-            f"p = {trend['p_value']:.2g} against not falling"
+            f"p {pvalue(trend['p_value'])} against not falling"
         )
     return lines
 
