@@ -42,6 +42,7 @@ urlpatterns = [
     path("audits/<int:pk>/sample/", sampling.sampling, name="sampling"),
     path("audits/<int:pk>/sample/draw/", sampling.draw_sample, name="draw_sample"),
     path("audits/<int:pk>/sample.csv", sampling.ledger_csv, name="ledger_csv"),
+    path("audits/<int:pk>/curves/points/", curves.curves_points, name="curves_points"),
     path("audits/<int:pk>/curves.json", curves.curves_data, name="curves_data"),
     path("audits/<int:pk>/curves.csv", curves.curves_csv, name="curves_csv"),
     path(

@@ -30,6 +30,14 @@ def curves_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+def curves_points(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show every point of every method as tables; a part of the page, read when it is unfolded."""
+    audit = find_audit(request, pk)
+    context = {"audit": audit, "report": _report(audit, read_wanted(request.GET, audit))}
+    return render(request, "reviews/_points_tables.html", context)
+
+
+@require_GET
 def curves_data(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer with the report as one JSON document."""
     audit = find_audit(request, pk)

@@ -153,6 +153,12 @@ def test_saved_pictures_open_and_the_saved_table_is_the_report(page, kind, tmp_p
         assert [float(row["low"]) for row in rows] == [row["difference"]["low"] for row in shown]
 
 
+def test_the_table_of_points_unfolds_and_leads_to_items(page):
+    page.get_by_text("All points as a table").click()
+    page.locator("#points-tables").get_by_role("link", name="k = 3", exact=True).click()
+    page.wait_for_url(re.compile(r"method=calibrated_ensemble&k=3"))
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen(page):
     page.set_viewport_size({"width": 360, "height": 780})
     page.reload()

@@ -176,3 +176,14 @@ def test_names_from_the_data_are_text(audit, maintainer):
     audit.flags.filter(method="ensemble").update(method=f"basic:{hostile}")
     page = show(maintainer, audit, other=hostile).content.decode()
     assert hostile not in page
+
+
+def test_the_table_of_points_comes_when_it_is_unfolded(audit, maintainer):
+    page = show(maintainer, audit).content.decode()
+    assert f"/audits/{audit.pk}/curves/points/?truth=judgments" in page
+    assert "k = 15" not in page
+    table = show(maintainer, audit, "curves/points/").content.decode()
+    assert (
+        f'href="/audits/{audit.pk}/queue/?method=calibrated_ensemble&amp;k=15">k = 15</a>' in table
+    )
+    assert "<html" not in table

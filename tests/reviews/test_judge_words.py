@@ -128,7 +128,8 @@ def test_the_report_and_the_page_show_all_three_side_by_side(client):
     client.force_login(make_member(audit.dataset.project, Role.MAINTAINER))
     page = client.get(f"/audits/{audit.pk}/curves/", {"truth": "judge:model"}).content.decode()
     assert "people and judge-model" in page
-    assert "judge, people alone" in page
+    points = f"/audits/{audit.pk}/curves/points/"
+    assert "judge, people alone" in client.get(points, {"truth": "judge:model"}).content.decode()
     assert "95 % band" not in page
     table = client.get(f"/audits/{audit.pk}/curves.csv", {"truth": "judge:model"}).content.decode()
     row = list(csv.DictReader(StringIO(table)))[-1]
