@@ -1,7 +1,8 @@
 """Take the pictures of the README from a running demonstration.
 
 `make demo` prints address, name and password; then
-`.venv/bin/python docs/take_screenshots.py ADDRESS NAME PASSWORD`.
+`.venv/bin/python docs/take_screenshots.py ADDRESS NAME PASSWORD CLASS`, where CLASS is what the
+first picture at the desk shows: look at it before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("name")
     parser.add_argument("password")
+    parser.add_argument("shown_class")
     options = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -36,20 +38,23 @@ def main() -> None:
         page.get_by_role("button", name="Log in").click()
         page.wait_for_url(lambda url: "/login/" not in url)
         page.get_by_role("link", name="Review").first.click()
-        show_ticked_item(page)
+        show_ticked_item(page, options.shown_class)
         save(page, "desk")
         for name in ("curves/?truth=votes:planted", "calibration/", "queue/"):
-            page.goto(f"/audits/1/{name}")
+            answer = page.goto(f"/audits/1/{name}")
+            if answer is None or not answer.ok:
+                raise SystemExit(f"{page.url} shows no page to take a picture of")
             page.wait_for_timeout(1000)  # the charts draw themselves in
             save(page, name.partition("/")[0])
         browser.close()
 
 
-def show_ticked_item(page: Page) -> None:
-    """Tick what the first candidate is, as somebody at work would."""
+def show_ticked_item(page: Page, shown_class: str) -> None:
+    """Tick what the picture shows, as somebody at work would."""
     page.locator("#picture[data-state=shown]").wait_for()
     page.wait_for_timeout(1000)  # the examples of each class are here too
-    page.keyboard.press("1")
+    names = page.locator(".tick .class-name").all_inner_texts()
+    page.keyboard.press(str(names.index(shown_class) + 1))
 
 
 def save(page: Page, name: str) -> None:
