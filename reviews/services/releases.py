@@ -26,7 +26,7 @@ from reviews.policies import (
     read_policy,
 )
 from reviews.release_files import open_source, publish_release, release_folder
-from reviews.release_formats import DEFAULT_FORMATS, check_formats
+from reviews.release_formats import DEFAULT_FORMATS, FormatRefusedError, check_formats
 from reviews.release_formats.registry import order_formats
 
 PROGRESS_SECONDS = 1.0
@@ -97,7 +97,9 @@ def build_release(release_id: int) -> bool:
             )
     except (OSError, ValueError) as error:
         logger.warning("release %s failed", release.pk, exc_info=True)
-        claims.fail(release, epoch, f"{type(error).__name__}: {error}")
+        # What was refused says why in words; of what broke, its kind belongs to the reason.
+        is_told = isinstance(error, FormatRefusedError)
+        claims.fail(release, epoch, str(error) if is_told else f"{type(error).__name__}: {error}")
         return False
     return claims.commit(release, epoch, manifest=manifest)
 
