@@ -119,7 +119,8 @@ def _show_bench(expert: dict[str, Any], place: int) -> Bench:
     return Bench(
         name=expert["name"],
         place=place,
-        rows=[_show_row(name, each, best) for name, each in calibrators.items()],
+        # Not in the order stored: PostgreSQL sorts the keys of a document.
+        rows=[_show_row(name, calibrators[name], best) for name in NAMES if name in calibrators],
         drift=expert["drift"],
     )
 

@@ -5,7 +5,7 @@
   if (!source) return;
   const found = JSON.parse(source.textContent);
   const names = JSON.parse(document.getElementById("cascade-names").textContent);
-  const routers = Object.keys(found.curves).filter((name) => found.curves[name].length);
+  const routers = Object.keys(names).filter((name) => found.curves[name].length);
   const COLOURS = { CC: "chart-1", UC: "chart-3", RC: "chart-5", MF: "chart-2", oracle: "chart-4" };
   const boxes = [...document.querySelectorAll("[data-router]")];
   const figureOf = (kind) => document.querySelector(`[data-chart="${kind}"]`);
