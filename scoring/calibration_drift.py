@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import exp, hypot, log, sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from scoring.arrays import Rows, as_labels, as_mask, as_rows, finite_rows
 from scoring.intervals import Interval, z_value
@@ -57,7 +57,9 @@ def temperature_drift(
     a, b = (
         _around(log(each), reach * error) for each, error in zip(temperatures, errors, strict=True)
     )
-    return TemperatureDrift(a, b, _around(shift, reach * spread), float(2 * ndtr(-abs(z))))
+    return TemperatureDrift(
+        a, b, _around(shift, reach * spread), float(2 * scipy.special.ndtr(-abs(z)))
+    )
 
 
 def _error_of_log(slope: Slope) -> float:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.stats import binom
 
 from scoring.arrays import Floats, Ints, Mask, as_mask
 from scoring.cascade import as_outcomes, cascade_curve, count_levels, curve_of_counts
@@ -186,7 +186,7 @@ def mcnemar_exact(first_correct: ArrayLike, second_correct: ArrayLike) -> float:
     """
     first, second = as_outcomes(first_correct, second_correct)
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    tail = binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)
+    tail = scipy.stats.binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)
     return float(min(1.0, 2 * tail))
 
 

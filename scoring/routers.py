@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
-from scipy.special import expit, log_softmax
 
 from scoring.arrays import Floats, Ints, Mask, Rows, as_rows, as_vector, row_chunks
 from scoring.cascade import as_outcomes, shared_edges
@@ -80,7 +79,7 @@ class MatrixFactorizationRouter:
             raise Degenerate("no_signal", "the models are right and wrong on the same items")
         shapes = [(rank, inputs.shape[1]), (rank,), (len(outcomes), rank)]
         start = _START_SPREAD * rng.standard_normal(sum(int(np.prod(shape)) for shape in shapes))
-        found = minimize(
+        found = scipy.optimize.minimize(
             _loss_and_gradient,
             start,
             args=((inputs - centre) / scale, duels, shapes, penalty),
@@ -102,7 +101,9 @@ class MatrixFactorizationRouter:
         inputs = (_as_features(features) - np.asarray(self.centre)) / np.asarray(self.scale)
         hidden = inputs @ np.asarray(self.projection).T + np.asarray(self.offset)
         models = np.asarray(self.models)
-        return np.asarray(expit(hidden @ (models[strong] - models[weak])), dtype=np.float64)
+        return np.asarray(
+            scipy.special.expit(hidden @ (models[strong] - models[weak])), dtype=np.float64
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -141,7 +142,7 @@ def small_model_features(logits: Rows | ArrayLike, valid: Mask | None = None) ->
     n_top = min(TOP_CLASSES, n_classes)
     features = np.full((n_items, n_top + 3), np.nan)
     for index, chunk in row_chunks(rows, where=valid):
-        logs = log_softmax(chunk.astype(np.float64), axis=1)
+        logs = scipy.special.log_softmax(chunk.astype(np.float64), axis=1)
         top = -np.sort(-logs, axis=1)[:, :n_top] if n_classes <= 64 else _largest(logs, n_top)
         # -expm1 keeps 1 - p where p is next to 1; the floor is where float64 ends.
         other = np.maximum(-np.expm1(top[:, 0]), 1e-300)
@@ -211,7 +212,7 @@ def _loss_and_gradient(
     versus = models[duels.first] - models[duels.second]
     odds = np.einsum("ij,ij->i", hidden, versus)
     loss = float((np.logaddexp(0.0, odds) - duels.win * odds).mean())
-    slope = ((expit(odds) - duels.win) / odds.size)[:, None]
+    slope = ((scipy.special.expit(odds) - duels.win) / odds.size)[:, None]
     by_item = np.zeros((len(inputs), offset.size))
     np.add.at(by_item, duels.item, slope * versus)
     by_model = np.zeros_like(models)

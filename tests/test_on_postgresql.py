@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = [
     "tests/audit/test_attempts.py",
     "tests/audit/test_audits.py",
+    "tests/audit/test_calibration_bench.py",
     "tests/audit/test_chunks.py",
     "tests/audit/test_claims.py",
     "tests/audit/test_conflicts.py",
@@ -21,6 +22,7 @@ MODULES = [
     "tests/audit/test_redaction.py",
     "tests/reviews/test_adjudication.py",
     "tests/reviews/test_backups.py",
+    "tests/reviews/test_cascade_page.py",
     "tests/reviews/test_chains.py",
     "tests/reviews/test_gold.py",
     "tests/reviews/test_judgments.py",
@@ -30,6 +32,7 @@ MODULES = [
     "tests/reviews/test_review_integrity.py",
     "tests/reviews/test_reports.py",
     "tests/reviews/test_sampling.py",
+    "tests/reviews/test_second_pass.py",
     "tests/reviews/test_votes.py",
 ]
 
