@@ -19,9 +19,11 @@ from reviews.ledgers import ledger_rows
 from reviews.models import (
     Judgment,
     KnownItem,
+    Mode,
     QualityPlan,
     ReviewSlot,
     Sample,
+    SampledClass,
     SampledItem,
     Training,
     Verdict,
@@ -212,6 +214,40 @@ def test_adjudicated_items_serve_as_gold_for_those_who_had_no_part_in_them():
     judge_all(audit, second)
     votes = load_votes(audit, Snapshot.now(audit).judgment)
     assert len(votes[row.item.position]) == 1  # the vote on gold is none of the item's votes
+
+
+def test_a_decision_that_is_itself_unsure_makes_no_gold():
+    audit = make_audit(n_drawn=6)
+    admin = make_member(audit.dataset.project, Role.ADMIN)
+    for order, verdict in enumerate([Verdict.UNSURE, CORRECT]):
+        row = audit.sample.items.get(order=order)
+        adjudicate(admin, row, Ruling(verdict, "seen at full size"), look(row))
+    assert [each.item for each in mark_adjudicated(audit, GOLD, 5, admin)] == [row.item]
+
+
+def test_gold_leaves_the_examples_of_its_class():
+    audit = make_audit()
+    gold, other = audit.dataset.items.order_by("-position")[:2]
+    SampledClass.objects.create(sample=audit.sample, index=0, exemplars=[gold.pk, other.pk])
+    mark(audit, n_items=1)
+    assert SampledClass.objects.get().exemplars == [other.pk]
+
+
+@pytest.mark.parametrize(("mode", "n_counted"), [(Mode.FULL, 0), (Mode.QUICK, 1)])
+def test_gold_figures_leave_the_revealed_arm_out_as_the_curves_do(mode, n_counted):
+    audit = make_audit()
+    (known,) = mark(audit, n_items=1)
+    Sample.objects.update(revealed_share=1)
+    person = make_member(audit.dataset.project)
+    row = SampledItem.objects.get(stratum=None)
+    slot = ReviewSlot.objects.create(
+        sample=audit.sample, sampled_item=row, order=0, purpose="gold", epoch=1, number=1,
+        state="leased", annotator=person, leased_until="2030-01-01T00:00Z",
+    )  # fmt: skip
+    labels = (known.corrected_label,) if mode == Mode.FULL else None
+    record_judgment(person, slot.pk, 1, uuid4(), Answer(WRONG, 1, labels=labels, mode=mode))
+    assert Judgment.objects.get().stage == "revealed"
+    assert gold_figures(audit, "lenient")[0].n == n_counted
 
 
 def test_items_of_the_sample_that_still_get_votes_cannot_be_marked():

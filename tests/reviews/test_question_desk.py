@@ -155,7 +155,8 @@ def test_the_database_itself_refuses_a_changed_key_without_a_source():
 @pytest.mark.parametrize("labels", [None, [1]])
 def test_a_quick_verdict_needs_no_answer_but_a_source(labels):
     audit, client, items = start("quick")
-    body = said_of(items[0], "wrong_ground_truth", labels)
+    # Whatever a page claims: at the quick desk nobody answers blindly.
+    body = said_of(items[0], "wrong_ground_truth", labels, blind_labels=[2])
     assert post(client, "judge", audit, {**body, "has_derivation": False}).status_code == 422
     assert post(client, "judge", audit, body).status_code == 200
     judgment = Judgment.objects.get()
