@@ -233,21 +233,38 @@ def test_gold_leaves_the_examples_of_its_class():
     assert SampledClass.objects.get().exemplars == [other.pk]
 
 
+def judge_gold(audit: Audit, row: SampledItem, answer: Answer) -> None:
+    person = make_member(audit.dataset.project)
+    slot = ReviewSlot.objects.create(
+        sample=audit.sample, sampled_item=row, order=0, purpose="gold", epoch=1,
+        number=row.slots.count() + 1, state="leased", annotator=person,
+        leased_until="2030-01-01T00:00Z",
+    )  # fmt: skip
+    record_judgment(person, slot.pk, 1, uuid4(), answer)
+
+
 @pytest.mark.parametrize(("mode", "n_counted"), [(Mode.FULL, 0), (Mode.QUICK, 1)])
 def test_gold_figures_leave_the_revealed_arm_out_as_the_curves_do(mode, n_counted):
     audit = make_audit()
     (known,) = mark(audit, n_items=1)
     Sample.objects.update(revealed_share=1)
-    person = make_member(audit.dataset.project)
-    row = SampledItem.objects.get(stratum=None)
-    slot = ReviewSlot.objects.create(
-        sample=audit.sample, sampled_item=row, order=0, purpose="gold", epoch=1, number=1,
-        state="leased", annotator=person, leased_until="2030-01-01T00:00Z",
-    )  # fmt: skip
     labels = (known.corrected_label,) if mode == Mode.FULL else None
-    record_judgment(person, slot.pk, 1, uuid4(), Answer(WRONG, 1, labels=labels, mode=mode))
+    row = SampledItem.objects.get(stratum=None)
+    judge_gold(audit, row, Answer(WRONG, 1, labels=labels, mode=mode))
     assert Judgment.objects.get().stage == "revealed"
     assert gold_figures(audit, "lenient")[0].n == n_counted
+
+
+def test_being_unsure_of_gold_is_neither_right_nor_wrong_and_retired_gold_still_counts():
+    audit = make_audit()
+    for known in mark(audit, n_items=2):
+        row = SampledItem.objects.get(item=known.item)
+        judge_gold(audit, row, Answer(Verdict.UNSURE))
+        judge_gold(audit, row, Answer(CORRECT))
+        retire(known)
+    overall, _ = gold_figures(audit, "lenient")
+    assert (overall.n_errors, overall.n_found, overall.n_unsure) == (1, 0, 2)
+    assert (overall.n_correct, overall.n_cleared) == (1, 1)
 
 
 def test_items_of_the_sample_that_still_get_votes_cannot_be_marked():

@@ -10,9 +10,11 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import Membership, Role
+from reviews.models import SampledItem
 from reviews.people import describe_people
+from reviews.services.adjudication import Ruling, adjudicate, look
 from reviews.services.judgments import withdraw
-from tests.factories import make_member, make_project, make_ready_audit, make_sample
+from tests.factories import make_dataset, make_member, make_project, make_ready_audit, make_sample
 from tests.reviews.situations import judge
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +46,21 @@ def test_everybody_s_verdicts_are_counted_once_and_withdrawn_ones_apart():
     assert (ada.pace.n, ada.n_undone, ada.pace.median, ada.role) == (4, 1, 1.5, "annotator")
     assert (ben.pace.n, ben.role) == (1, "")
     assert sum(ada.days.values()) == 4
+
+
+def test_who_left_and_has_only_adjudicated_is_named_and_other_projects_are_not_mixed_in():
+    project = make_busy_project()
+    elsewhere = make_ready_audit(make_dataset(make_project("Elsewhere")))
+    ada = project.memberships.get(user__username="ada").user
+    Membership.objects.create(project=elsewhere.dataset.project, user=ada, role=Role.ANNOTATOR)
+    judge(make_sample(elsewhere, 6), dict.fromkeys(range(3), "unsure"), ada)
+    row = SampledItem.objects.filter(sample__audit__dataset__project=project).first()
+    eve = make_member(project, Role.MAINTAINER, name="eve")
+    adjudicate(eve, row, Ruling("label_correct", "a zero"), look(row))
+    Membership.objects.filter(user=eve).delete()
+    found = {each.name: each for each in describe_people(project)}
+    assert found["ada"].pace.n == 4
+    assert (found["eve"].n_adjudicated, found["eve"].role, found["eve"].pace.n) == (1, "", 0)
 
 
 def test_an_admin_sees_members_and_those_who_left_and_gets_a_table():
