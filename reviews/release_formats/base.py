@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from audit.models import Audit, Dataset, DatasetClass
 from reviews.decisions import Decision, StandingVote
 
 BUFFER_BYTES = 1 << 16
+ADDRESS = re.compile(r"[^\s<>@,;:]+@[^\s<>@,;:]+\.[^\s<>@,;:]+")
 ADJUDICATOR = "adjudicator"  # what all of them are called: their decisions stand alone
 
 
@@ -187,3 +189,8 @@ class Writer(ABC):
 def join(values: Sequence[int]) -> str:
     """Return several numbers as one cell."""
     return ";".join(str(value) for value in values)
+
+
+def without_addresses(text: str) -> str:
+    """Return what somebody typed, such as a source, without e-mail addresses: nobody is named."""
+    return ADDRESS.sub("[e-mail address]", text)

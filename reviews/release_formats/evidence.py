@@ -9,7 +9,13 @@ from typing import Any
 
 from audit.models import Flag
 from reviews.decisions import StandingVote
-from reviews.release_formats.base import LabelRow, ReleaseFolder, Source, Writer
+from reviews.release_formats.base import (
+    LabelRow,
+    ReleaseFolder,
+    Source,
+    Writer,
+    without_addresses,
+)
 
 BATCH = 500  # keys per query: SQLite takes no more than 999 in its smallest build
 DIGITS = 7  # as many as a float32 holds
@@ -65,7 +71,7 @@ class EvidenceLines(Writer):
             "verdict": vote.verdict,
             "corrected_label": vote.corrected_label,
             "labels": list(vote.labels),
-            "source": vote.source,
+            "source": without_addresses(vote.source),
             "derivation_given": vote.has_derivation,
             "decided_at": vote.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
         }

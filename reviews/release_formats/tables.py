@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from reviews.release_formats.base import ADJUDICATOR, LabelRow, ReleaseFolder, Source, Writer, join
+from reviews.release_formats.base import (
+    ADJUDICATOR,
+    LabelRow,
+    ReleaseFolder,
+    Source,
+    Writer,
+    join,
+    without_addresses,
+)
 
 LABEL_COLUMNS = (
     *("key", "given_label", "given_name", "cleaned_label", "cleaned_name"),
@@ -62,7 +70,7 @@ class VoteTable(Writer):
                     "" if vote.corrected_label is None else vote.corrected_label,
                     join(vote.labels),
                     vote.decided_at.astimezone(UTC).isoformat(timespec="microseconds"),
-                    vote.source,
+                    without_addresses(vote.source),
                     "yes" if vote.has_derivation else "",
                 )
             )

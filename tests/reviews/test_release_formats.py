@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from reviews.release_formats import FORMATS, FormatRefusedError
 from reviews.release_formats.base import HashedFile
 from reviews.release_formats.changes import neutralise
 from reviews.release_formats.registry import refusals
+from reviews.services.judgments import Answer, record_judgment
+from reviews.services.leases import claim_slots
 from tests.factories import (
     make_dataset,
     make_member,
@@ -441,15 +444,25 @@ def test_A19_machine_files_stay_as_they_are(tmp_path):
 
 
 def test_e11_no_file_says_who_judged_or_what_they_noted(tmp_path):
-    audit = make_judged_audit()
-    judge(
-        make_sample(make_ready_audit(), 1),
-        {0: "unsure"},
-        make_member(audit.dataset.project, Role.ANNOTATOR, "zed@example.org"),
-    )
-    export(audit, tmp_path / "out", *all_formats(audit))
+    audit = make_ready_audit(make_questions(n_items=8))
+    sample = make_sample(audit, 2)
+    person = make_member(audit.dataset.project, Role.ANNOTATOR, "zed@example.org")
+    for slot in claim_slots(sample, person, 2):
+        answer = Answer(
+            "wrong_ground_truth",
+            (slot.sampled_item.item.given_label + 1) % 4,
+            note="a private remark",
+            source="Smith 2019, p. 4; ask zed@example.org",
+        )
+        record_judgment(person, slot.pk, slot.epoch, uuid.uuid4(), answer)
+    manifest = export(audit, tmp_path / "out", *all_formats(audit))
+    assert manifest["judged"] == 2
     for path in (tmp_path / "out").rglob("*"):
         if path.is_file():
             content = path.read_bytes()
-            assert b"example.org" not in content
-            assert b'"note"' not in content
+            assert b"example.org" not in content, path.name
+            assert b"private remark" not in content, path.name
+            assert b'"note"' not in content, path.name
+    votes = read_table(tmp_path / "out" / "votes.csv")
+    assert {vote["source"] for vote in votes} == {"Smith 2019, p. 4; ask [e-mail address]"}
+    assert {vote["annotator"] for vote in votes} == {"annotator-1"}
