@@ -16,6 +16,16 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from audit.evidence import Evidence, load_evidence
+from audit.flag_counts import (
+    AGREE,
+    BIN,
+    GIVEN,
+    PROPOSED,
+    Counts,
+    choose,
+    count_by,
+    find_flag_counts,
+)
 from audit.forms import QueueForm
 from audit.methods import CALIBRATED_ENSEMBLE, order_methods
 from audit.models import Audit, Dataset, DatasetClass, Flag, Item
@@ -51,6 +61,11 @@ class Wanted:
             value is not None
             for value in (self.bin, self.first, self.label, self.proposed, self.agree, self.subject)
         )
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the kept counts tell how many flags there are."""
+        return not self.added and self.first is None and self.subject is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +103,13 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
     methods = order_methods(audit.queue_counts)
     wanted = read_wanted(request, audit, methods)
     flags = audit.flags.of_method(wanted.method)
-    context = {"audit": audit, "wanted": wanted, **_results(request, audit, flags, wanted)}
+    counts = find_flag_counts(audit, wanted.method)
+    results = _results(request, audit, narrow(audit, flags, wanted), counts, wanted)
+    context = {"audit": audit, "wanted": wanted, **results}
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "audit/_queue_results.html", context)
-    labels = count_by(flags, "item__given_label")
-    proposals = count_by(flags, "proposed_label")
+    labels = count_by(counts, GIVEN)
+    proposals = count_by(counts, PROPOSED)
     classes = find_classes(audit, {*labels, *proposals})
     context |= {
         "methods": methods,
@@ -107,17 +124,26 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _results(
-    request: HttpRequest, audit: Audit, flags: FlagQuerySet, wanted: Wanted
+    request: HttpRequest, audit: Audit, narrowed: FlagQuerySet, counts: Counts, wanted: Wanted
 ) -> dict[str, Any]:
-    narrowed = narrow(audit, flags, wanted)
-    within = within_bins(narrowed, wanted).select_related("item")
-    page = Paginator(within, PER_PAGE).get_page(wanted.page)
+    # Items are read for the page alone: joined, the database would find those before it too.
+    paginator = Paginator(within_bins(narrowed, wanted).prefetch_related("item"), PER_PAGE)
+    if wanted.is_counted:
+        counts = choose(
+            counts, {GIVEN: wanted.label, PROPOSED: wanted.proposed, AGREE: wanted.agree}
+        )
+        per_bin = count_by(counts, BIN)
+        bins = range(wanted.k + 1) if wanted.bin is None else [wanted.bin]
+        paginator.count = sum(per_bin.get(rank, 0) for rank in bins)
+    else:
+        per_bin = count_bins(narrowed) if wanted.n_bins else {}
+    page = paginator.get_page(wanted.page)
     indices = {index for flag in page for index in (flag.item.given_label, flag.proposed_label)}
     return {
         "page": page,
         "pages": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
         "shown": list(show_flags(page, find_classes(audit, indices))),
-        "counts_by_k": counts_by_k(narrowed, wanted),
+        "counts_by_k": counts_by_k(per_bin, wanted.n_bins),
         "query": _query_without_page(request),
     }
 
@@ -209,18 +235,14 @@ def within_bins(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
     return flags.within_top(wanted.k) if wanted.k < wanted.n_bins else flags
 
 
-def counts_by_k(flags: FlagQuerySet, wanted: Wanted) -> list[int]:
+def count_bins(flags: FlagQuerySet) -> dict[int, int]:
+    """Return how many of the flags lie in each bin."""
+    return dict(flags.order_by().values_list("bin_rank").annotate(Count("pk")))
+
+
+def counts_by_k(per_bin: dict[int, int], n_bins: int) -> list[int]:
     """Return how many of the flags lie in the top 1, 2, ... bins; empty without bins."""
-    if not wanted.n_bins:
-        return []
-    per_bin = count_by(flags, "bin_rank")
-    return list(accumulate(per_bin.get(rank, 0) for rank in range(1, wanted.n_bins + 1)))
-
-
-def count_by(flags: FlagQuerySet, column: str) -> dict[int, int]:
-    """Return how many flags there are per value of a column."""
-    counted = flags.order_by().values_list(column).annotate(Count("pk"))
-    return {value: n_flags for value, n_flags in counted if value is not None}
+    return list(accumulate(per_bin.get(rank, 0) for rank in range(1, n_bins + 1)))
 
 
 def list_subjects(audit: Audit, flags: FlagQuerySet) -> list[tuple[str, int]]:

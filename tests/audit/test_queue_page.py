@@ -150,11 +150,34 @@ def test_the_number_of_queries_does_not_grow_with_the_page(client, django_assert
     for n_flags in (3, 40):
         audit = make_ready_audit(make_dataset(n_items=60, n_classes=5), n_flags=n_flags)
         client.force_login(make_member(audit.dataset.project, Role.MAINTAINER))
-        # session, user, audit | count, page, classes, bins | labels, proposals, classes | role
-        with django_assert_num_queries(11):
+        # session, user, audit | counts, once | page, items, classes | classes | role
+        with django_assert_num_queries(9):
             open_queue(client, audit)
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(8):
+            open_queue(client, audit)
+        with django_assert_num_queries(6):
             open_queue(client, audit, headers=HTMX, k=2)
+
+
+def test_flags_are_counted_once_and_kept_and_a_broken_file_is_made_anew(client, audit):
+    Flag.objects.filter(audit=audit, rank__in=[2, 5]).update(experts_agree=False)
+    narrowings = [{}, {"k": 2}, {"bin": 2}, {"agree": "no"}, {"proposed": 1, "k": 1}, {"label": 2}]
+    narrowings += [{"method": "ensemble"}, {"method": "ensemble", "n": 2}]
+
+    def open_all():
+        answers = [open_queue(client, audit, **each) for each in narrowings]
+        contexts = [answer.context for answer in answers]
+        for context in contexts:
+            assert context["page"].paginator.count == len(context["shown"])
+        return [(len(context["shown"]), context["counts_by_k"]) for context in contexts]
+
+    first = open_all()
+    assert [n_shown for n_shown, _ in first] == [6, 4, 2, 2, 1, 2, 6, 2]
+    kept = sorted((evidence_folder(audit.pk) / "reports").glob("*.npy"))
+    assert len(kept) == 2
+    kept[0].write_bytes(b"cut off")
+    assert open_all() == first
+    assert kept[0].stat().st_size > 100
 
 
 def open_item(client, audit, item, headers=None):
