@@ -395,8 +395,9 @@ def test_the_epoch_guards_a_verdict_with_ticks_as_any_other():
     user: User = annotator_of(audit)
     client: Client = log_in(user)
     item = lease(client, audit, "full")[0]
-    audit.sample.slots.filter(pk=item["slot"]).update(epoch=F("epoch") + 1)
+    somebody_else = make_member(audit.dataset.project)
+    taken = audit.sample.slots.filter(pk=item["slot"])
+    taken.update(epoch=F("epoch") + 1, annotator=somebody_else)
     answer = post(client, "judge", audit, ticks_on(item, "label_correct", [0]))
     assert answer.status_code == 409
-    assert make_member(audit.dataset.project)  # anybody else may still take it
     assert not Judgment.objects.exists()
