@@ -1,0 +1,136 @@
+"""The matrix of bad inputs, faults, attacks, review races, exports, loads, gates: who holds it.
+
+A test says which rows it holds by `@pytest.mark.row("A03")`; the fault campaign and the benchmarks
+by their own numbers. `python -m pytest --matrix` runs only such tests and ends with the table:
+rows by letter, how many have a test, how many passed, and which have none and why.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+N_ROWS = {"A": 52, "B": 172, "E": 18, "F": 46, "G": 14, "L": 15, "R": 30}
+TITLES = {
+    "A": "attacks",
+    "B": "bad inputs",
+    "E": "exports, backups, migrations",
+    "F": "faults",
+    "G": "gates",
+    "L": "loads",
+    "R": "review races",
+}
+# Rows that no test can hold here, and why.
+NOT_RUN: dict[str, str] = {}
+# Rows that a command measures, not a test: on a busy machine a time says nothing.
+MEASURED: dict[str, str] = {}
+
+
+def all_rows() -> list[str]:
+    """Return every number of the matrix, such as A03 and B101."""
+    return [
+        f"{letter}{number:0{3 if letter == 'B' else 2}d}"
+        for letter, count in N_ROWS.items()
+        for number in range(1, count + 1)
+    ]
+
+
+def _is_row_marker(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "row"
+        and isinstance(node.func.value, ast.Attribute)
+        and node.func.value.attr == "mark"
+    )
+
+
+def rows_in_code() -> dict[str, set[str]]:
+    """Return row -> files of `tests` that name it in a marker or register it as a fault."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(HERE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            registers = isinstance(node.func, ast.Name) and node.func.id == "fault"
+            if not (_is_row_marker(node) or registers):
+                continue
+            names = node.args[:1] if registers else node.args
+            for name in names:
+                if isinstance(name, ast.Constant):
+                    row = str(name.value)
+                    # One fault may have several lines, such as F31a and F31b.
+                    row = row.rstrip("abcdefgh") if registers else row
+                    if not (registers and row[0] == "S"):  # S3: a fault of our own, of buckets
+                        found[row].add(str(path.relative_to(HERE)))
+    return found
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--matrix", action="store_true", help="run the tests of the matrix, count rows"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "row(*numbers): rows of the matrix that the test holds")
+    if config.getoption("--matrix"):
+        config.pluginmanager.register(MatrixTable(), "matrix-table")
+
+
+def rows_of(item: pytest.Item) -> list[str]:
+    return [str(row) for marker in item.iter_markers("row") for row in marker.args]
+
+
+class MatrixTable:
+    """Keeps what came of each row's tests, and prints the table."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[str]] = {}
+        self.outcomes: dict[str, set[str]] = defaultdict(set)
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        kept = [item for item in items if rows_of(item)]
+        config.hook.pytest_deselected(items=[item for item in items if not rows_of(item)])
+        items[:] = kept
+        self.rows = {item.nodeid: rows_of(item) for item in kept}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":
+            for row in self.rows.get(report.nodeid, []):
+                self.outcomes[row].add(report.outcome)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        write = terminalreporter.write_line
+        terminalreporter.section("matrix")
+        write("| rows | of | with a test | passed | failed | skipped | by command | not run |")
+        write("|---|---|---|---|---|---|---|---|")
+        campaign = set(rows_in_code()) - set(self.outcomes)
+        open_rows = []
+        for letter, count in N_ROWS.items():
+            rows = [row for row in all_rows() if row[0] == letter]
+            outcomes = [self.outcomes[row] for row in rows if row in self.outcomes]
+            failed = sum("failed" in each for each in outcomes)
+            skipped = sum("skipped" in each and "failed" not in each for each in outcomes)
+            by_command = [row for row in rows if row in campaign or row in MEASURED]
+            by_command = [row for row in by_command if row not in self.outcomes]
+            not_run = [row for row in rows if row in NOT_RUN]
+            open_rows += [
+                row
+                for row in rows
+                if not (row in self.outcomes or row in by_command or row in NOT_RUN)
+            ]
+            write(
+                f"| {letter} {TITLES[letter]} | {count} | {len(outcomes)} "
+                f"| {len(outcomes) - failed - skipped} | {failed} | {skipped} "
+                f"| {len(by_command)} | {len(not_run)} |"
+            )
+        for row, why in {**MEASURED, **NOT_RUN}.items():
+            write(f"{row}: {why}")
+        write(f"neither a test nor a reason: {', '.join(open_rows) or 'none'}")
