@@ -1,13 +1,15 @@
 """The matrix of bad inputs, faults, attacks, review races, exports, loads, gates: who holds it.
 
-A test says which rows it holds by `@pytest.mark.row("A03")`; the fault campaign and the benchmarks
-by their own numbers. `python -m pytest --matrix` runs only such tests and ends with the table:
-rows by letter, how many have a test, how many passed, and which have none and why.
+A test says which rows it holds by its name (`test_r02_r06_a_double_click_...`) or by
+`@pytest.mark.row("A03")`; the fault campaign registers its own by number.
+`python -m pytest --matrix` runs only such tests and ends with the table: rows by letter, how many
+have a test, how many passed, and which have none and why.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -24,6 +26,7 @@ TITLES = {
     "L": "loads",
     "R": "review races",
 }
+NAMED = re.compile(r"test((?:_[abefglr]\d{2,3})+)(?:_|$)")
 # Rows that no test can hold here, and why.
 NOT_RUN: dict[str, str] = {}
 # Rows that a command measures, not a test: on a busy machine a time says nothing.
@@ -49,11 +52,20 @@ def _is_row_marker(node: ast.AST) -> bool:
     )
 
 
+def rows_in_name(name: str) -> list[str]:
+    """Return the rows that a test's name begins with: test_r02_r06_back -> R02, R06."""
+    match = NAMED.match(name)
+    return match[1].upper().strip("_").split("_") if match else []
+
+
 def rows_in_code() -> dict[str, set[str]]:
     """Return row -> files of `tests` that name it in a marker or register it as a fault."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in sorted(HERE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                for row in rows_in_name(node.name):
+                    found[row].add(str(path.relative_to(HERE)))
             if not isinstance(node, ast.Call):
                 continue
             registers = isinstance(node.func, ast.Name) and node.func.id == "fault"
@@ -83,7 +95,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def rows_of(item: pytest.Item) -> list[str]:
-    return [str(row) for marker in item.iter_markers("row") for row in marker.args]
+    """Return the rows that a collected test holds, by its markers and its name."""
+    marked = [str(row) for marker in item.iter_markers("row") for row in marker.args]
+    return marked + rows_in_name(item.name.split("[")[0])
 
 
 class MatrixTable:

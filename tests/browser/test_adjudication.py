@@ -163,7 +163,7 @@ def test_a_question_shows_formulas_code_and_each_options_probabilities_and_votes
 
 
 @pytest.mark.parametrize(("options", "scheme"), [({}, "light"), ({"viewport": PHONE}, "dark")])
-def test_b090_b093_hostile_words_show_as_text_everywhere(make_page, options, scheme):
+def test_b090_b091_b092_b093_hostile_words_show_as_text_everywhere(make_page, options, scheme):
     questions = make_question_audit(n_items=3)
     type(questions.sample).objects.update(votes_per_item=2)
     rewrite(
