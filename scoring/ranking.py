@@ -1,4 +1,7 @@
-"""Balanced odds: a ranking of all items that holds its own at every depth (docs/ranking.md)."""
+"""Balanced odds: a ranking of all items that holds its own at every depth.
+
+docs/explanation/ranking.md says how it was found and what it is worth.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Scores that a batch job wrote: a folder of npy shards and a manifest that names and hashes them.
 
-docs/scale.md describes the format. Everything is checked before anything is stored: that every
-item has its row exactly once, that every file is what its job wrote, and who computed it how.
+docs/explanation/scale.md describes the format. Everything is checked before anything is stored:
+that every item has its row exactly once, that every file is what its job wrote, and who computed
+it how.
 """
 
 from __future__ import annotations

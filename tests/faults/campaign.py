@@ -2,7 +2,7 @@
 
     python -m tests.faults.campaign            all of them, some half an hour
     python -m tests.faults.campaign F01 F22    these
-    python -m tests.faults.campaign --write    and write their lines of docs/faults.md
+    python -m tests.faults.campaign --write    and write their lines of docs/reference/faults.md
 
 Not part of the test suite: the few that are fast are, in test_*.py beside this file.
 """
@@ -103,7 +103,9 @@ def try_row(row: Row, *, write: bool) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign")
     parser.add_argument("numbers", nargs="*", help="such as F01; all of them where none is named")
-    parser.add_argument("--write", action="store_true", help="write the lines of docs/faults.md")
+    parser.add_argument(
+        "--write", action="store_true", help="write the lines of docs/reference/faults.md"
+    )
     options = parser.parse_args()
     rows = load_rows()
     asked = set(options.numbers)

@@ -1,4 +1,4 @@
-"""The page of faults, docs/faults.md: a line for each, written by the campaign that ran it."""
+"""The page docs/reference/faults.md: a line for each fault, written by the campaign that ran it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "faults.md"
 HEAD = """# Faults, staged
 
 Written by `python -m tests.faults.campaign --write`, which stages every fault once with real

@@ -1,4 +1,4 @@
-"""The example in docs/cascade.md is run as it stands, on a table that the site exports."""
+"""The example of docs/explanation/cascade.md is run as it is, on a table that the site exports."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.reviews.test_cascade_command import logits_of, make_audit_of, make_sc
 from tests.reviews.test_cascade_page import measured
 
 pytestmark = pytest.mark.django_db
-DOCS = Path(__file__).parents[2] / "docs" / "cascade.md"
+DOCS = Path(__file__).parents[2] / "docs" / "explanation" / "cascade.md"
 
 
 def test_the_documented_lines_give_the_cascades_answers(tmp_path, monkeypatch, capsys):

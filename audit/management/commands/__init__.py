@@ -1,1 +1,1 @@
-"""One file per command of docs/commands.md."""
+"""One file per command of docs/reference/commands.md."""
