@@ -5,29 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.matrix import NOT_RUN, all_rows, rows_in_code
+
 TESTS = Path(__file__).parent
-# Files, images and archives; CSV, JSON and questions; model files.
-NUMBERS = {*range(1, 54), *range(71, 101), *range(130, 142)}
-
-
+# Bad inputs that no test tries yet.
+OPEN = {
+    *("B064", "B066", "B067", "B070", "B129"),
+    *(f"B{number}" for number in (*range(142, 150), 151, 152, 155, 156, 157, 158, 159)),
+    *(f"B{number}" for number in range(161, 173)),
+}
 # Releases, backups, migrations, removal.
 RELEASES_AND_BACKUPS = set(range(1, 19))
 
 
-def named_in(text: str) -> set[int]:
-    """The numbers of B001 and of B021_to_B028 in names of tests and ids of their parameters."""
-    names = re.findall(r"^ *def (test_\w+)|\bid=\"(B\d{3})", text, re.MULTILINE)
-    found: set[int] = set()
-    for name in (function or parameter for function, parameter in names):
-        found.update(int(number) for number in re.findall(r"B(\d{3})", name))
-        for first, last in re.findall(r"B(\d{3})_to_B(\d{3})", name):
-            found.update(range(int(first), int(last) + 1))
-    return found
-
-
 def test_every_numbered_bad_input_is_tried():
-    texts = [path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py")]
-    assert NUMBERS - set().union(*map(named_in, texts)) == set()
+    numbered = {row for row in all_rows() if row.startswith("B")}
+    assert numbered - set(rows_in_code()) - set(NOT_RUN) <= OPEN
 
 
 def test_every_numbered_case_of_releases_and_backups_is_tried():

@@ -86,7 +86,7 @@ def test_a_wake_up_for_a_finished_chunk_does_nothing():
     assert not chunks.score_chunk(10**9)
 
 
-def test_B043_B044_quarantined_and_changed_images_have_no_scores_and_a_reason():
+def test_b043_b044_quarantined_and_changed_images_have_no_scores_and_a_reason():
     dataset = make_dataset(n_items=6)
     dataset.items.filter(position=1).update(quarantine_code="truncated")
     changed = dataset.items.get(position=2)
@@ -102,7 +102,7 @@ def test_B043_B044_quarantined_and_changed_images_have_no_scores_and_a_reason():
     assert reasons == {2: "hash_mismatch", 4: "missing"}
 
 
-def test_B058_an_expert_with_other_classes_is_refused_with_both_numbers():
+def test_b058_an_expert_with_other_classes_is_refused_with_both_numbers():
     dataset = make_dataset(n_items=6, n_classes=3)
     score_set = request_scores(dataset, "stub:4")
     run_all(score_set)

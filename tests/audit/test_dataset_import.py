@@ -33,7 +33,7 @@ def bring_in(folder: Path, capsys, files: dict[str, bytes]) -> dict:
     return document
 
 
-def test_B046_equal_pictures_are_noted_and_keep_their_labels(tmp_path, capsys):
+def test_b046_equal_pictures_are_noted_and_keep_their_labels(tmp_path, capsys):
     document = bring_in(
         tmp_path,
         capsys,
@@ -54,7 +54,7 @@ def test_B046_equal_pictures_are_noted_and_keep_their_labels(tmp_path, capsys):
     assert document["quarantined"] == 0
 
 
-def test_B003_B037_what_is_no_picture_is_set_aside_and_never_served(tmp_path, capsys):
+def test_b003_b037_what_is_no_picture_is_set_aside_and_never_served(tmp_path, capsys):
     files = {
         "a/good.jpg": jpeg(10),
         "a/page.jpg": b"<!DOCTYPE html><script>alert(1)</script>",
@@ -71,7 +71,7 @@ def test_B003_B037_what_is_no_picture_is_set_aside_and_never_served(tmp_path, ca
             assert "svg" not in answer["Content-Type"]
 
 
-def test_B007_B010_what_was_found_is_recorded(tmp_path, capsys):
+def test_b007_b010_what_was_found_is_recorded(tmp_path, capsys):
     output = io.BytesIO()
     Image.new("RGB", (70, 70)).save(output, "PNG")
     document = bring_in(tmp_path, capsys, {"a/1.jpg": output.getvalue(), "a/2.jpg": jpeg(10)})

@@ -100,7 +100,7 @@ def test_the_same_rows_as_jsonl_give_the_same_data_set(tmp_path):
 
 
 @pytest.mark.parametrize("label", ["-1", "3", "1000000000", "99999999999999999999"])
-def test_B054_labels_out_of_range_are_refused_with_their_row(tmp_path, label):
+def test_b054_labels_out_of_range_are_refused_with_their_row(tmp_path, label):
     text = f"key,label\na,0\nb,{label}\n"
     [problem] = problems_of(tmp_path, text, classes="x\ny\nz\n")
     assert (problem.row, problem.column, problem.code) == (3, "label", "label_range")
@@ -109,11 +109,11 @@ def test_B054_labels_out_of_range_are_refused_with_their_row(tmp_path, label):
     assert (problem.row, problem.code) == (2, "label_range")
 
 
-def test_B054_without_a_class_list_absurd_labels_are_refused(tmp_path):
+def test_b054_without_a_class_list_absurd_labels_are_refused(tmp_path):
     assert codes_of(tmp_path, "key,label\na,0\nb,60000\n") == ["label_range"]
 
 
-def test_B055_labels_counted_from_one_get_a_hint(tmp_path):
+def test_b055_labels_counted_from_one_get_a_hint(tmp_path):
     text = "key,label\na,1\nb,2\nc,3\nd,3\n"
     [problem] = problems_of(tmp_path, text, classes="x\ny\nz\n")
     assert (problem.row, problem.code) == (4, "label_base")
@@ -121,7 +121,7 @@ def test_B055_labels_counted_from_one_get_a_hint(tmp_path):
     assert "counted from 1" in load_text(tmp_path, text).notices[0]
 
 
-def test_B057_a_name_that_two_classes_share_is_refused_but_their_index_is_not(tmp_path):
+def test_b057_a_name_that_two_classes_share_is_refused_but_their_index_is_not(tmp_path):
     classes = "crane\ndog\ncrane\n"
     assert codes_of(tmp_path, "key,label\na,dog\nb,crane\n", classes) == ["ambiguous_name"]
     assert [item.label for item in load_text(tmp_path, "key,label\na,0\nb,2\n", classes).items] == [
@@ -130,7 +130,7 @@ def test_B057_a_name_that_two_classes_share_is_refused_but_their_index_is_not(tm
     ]
 
 
-def test_B057_a_class_called_by_another_number_makes_that_label_ambiguous(tmp_path):
+def test_b057_a_class_called_by_another_number_makes_that_label_ambiguous(tmp_path):
     assert codes_of(tmp_path, "key,label\na,1\n", classes="1\n2\n3\n") == ["ambiguous_name"]
     assert load_text(tmp_path, "key,label\na,1\n", classes="0\n1\n2\n").items[0].label == 1
 
@@ -139,13 +139,13 @@ NOT_AN_INDEX = ["3.0", "1_000", "٣", " 7 ", "+7", "0x1", "1e3", "NaN", "", "07"
 
 
 @pytest.mark.parametrize("label", NOT_AN_INDEX)
-def test_B059_only_plain_digits_are_an_index(tmp_path, label):
+def test_b059_only_plain_digits_are_an_index(tmp_path, label):
     assert codes_of(tmp_path, f"key,label\na,{label}\n") == ["label"]
 
 
 @settings(max_examples=300, deadline=None)
 @given(label=st.text(max_size=6))
-def test_B059_whatever_is_accepted_reads_back_as_the_same_text(tmp_path_factory, label):
+def test_b059_whatever_is_accepted_reads_back_as_the_same_text(tmp_path_factory, label):
     output = io.StringIO()
     csv.writer(output, lineterminator="\n").writerows([["key", "label"], ["a", label]])
     path = tmp_path_factory.mktemp("labels") / "manifest.csv"
@@ -158,29 +158,29 @@ def test_B059_whatever_is_accepted_reads_back_as_the_same_text(tmp_path_factory,
 
 
 @pytest.mark.parametrize("label", ["true", "3.0", "null", '{"a": 1}'])
-def test_B059_json_labels_of_another_type_are_refused(tmp_path, label):
+def test_b059_json_labels_of_another_type_are_refused(tmp_path, label):
     assert codes_of(tmp_path, f'{{"key": "a", "label": {label}}}') == ["label"]
 
 
-def test_B061_an_item_without_its_image_is_refused_with_its_row(tmp_path):
+def test_b061_an_item_without_its_image_is_refused_with_its_row(tmp_path):
     [problem] = problems_of(tmp_path, "key,label,image\na,0,a.jpg\nb,0,\n")
     assert (problem.row, problem.code) == (3, "missing_image")
 
 
 @pytest.mark.parametrize("label", ["0", "1"])
-def test_B062_a_repeated_key_is_refused_whatever_its_label(tmp_path, label):
+def test_b062_a_repeated_key_is_refused_whatever_its_label(tmp_path, label):
     [problem] = problems_of(tmp_path, f"key,label\na,0\nb,1\na,{label}\n")
     assert (problem.row, problem.column, problem.code) == (4, "key", "dup_id")
     assert "row 2" in problem.message
 
 
-def test_B042_keys_that_are_equal_after_normalisation_are_refused(tmp_path):
+def test_b042_keys_that_are_equal_after_normalisation_are_refused(tmp_path):
     names = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
     assert codes_of(tmp_path, f"key,label\n{names[0]},0\n{names[1]},0\n") == ["dup_id"]
 
 
 @pytest.mark.parametrize("label", ["1;2", "0|1", "[0, 1]"])
-def test_B063_several_labels_are_refused(tmp_path, label):
+def test_b063_several_labels_are_refused(tmp_path, label):
     assert codes_of(tmp_path, f'key,label\na,"{label}"\n') == ["multilabel_unsupported"]
     assert codes_of(tmp_path, '{"key": "a", "label": [0, 1]}') == ["multilabel_unsupported"]
 
@@ -195,14 +195,14 @@ def test_B063_several_labels_are_refused(tmp_path, label):
         ("a.jpg,0\nb.jpg,1\n", "unknown_column"),
     ],
 )
-def test_B071_nothing_a_header_alone_and_no_header_are_refused(tmp_path, text, code):
+def test_b071_nothing_a_header_alone_and_no_header_are_refused(tmp_path, text, code):
     assert code in codes_of(tmp_path, text)
 
 
 @pytest.mark.parametrize(
     "text", ["\ufeffkey,label\na,0\n", '\ufeff{"key": "a", "label": 0}\n'], ids=["csv", "jsonl"]
 )
-def test_B072_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, text):
+def test_b072_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, text):
     assert load_text(tmp_path, text).items[0].key == "a"
 
 
@@ -218,28 +218,28 @@ def test_B072_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, text):
     ],
     ids=["utf-16", "utf-16 without mark", "latin-1", "surrogate", "late", "cut"],
 )
-def test_B073_other_encodings_are_refused_with_the_byte(tmp_path, content, offset):
+def test_b073_other_encodings_are_refused_with_the_byte(tmp_path, content, offset):
     [problem] = problems_of(tmp_path, content)
     assert problem.code == ("encoding" if offset is not None else "nul")
     if offset is not None:
         assert f"byte {offset}" in problem.message
 
 
-def test_B073_half_a_surrogate_pair_written_as_an_escape_is_refused(tmp_path):
+def test_b073_half_a_surrogate_pair_written_as_an_escape_is_refused(tmp_path):
     assert codes_of(tmp_path, r'{"key": "\ud800", "label": 0}') == ["encoding"]
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
-def test_B074_all_line_endings_are_read(tmp_path, end):
+def test_b074_all_line_endings_are_read(tmp_path, end):
     loaded = load_text(tmp_path, end.join(["key,label", "a,0", "b,1"]))
     assert [item.key for item in loaded.items] == ["a", "b"]
 
 
-def test_B074_mixed_line_endings_are_read(tmp_path):
+def test_b074_mixed_line_endings_are_read(tmp_path):
     assert len(load_text(tmp_path, "key,label\r\na,0\rb,1\nc,1").items) == 3
 
 
-def test_B075_nul_is_refused_with_its_row(tmp_path):
+def test_b075_nul_is_refused_with_its_row(tmp_path):
     [problem] = problems_of(tmp_path, b"key,label\na,0\nb\0,1\n")
     assert (problem.row, problem.code) == (3, "nul")
     assert codes_of(tmp_path, r'{"key": "a\u0000", "label": 0}') == ["nul"]
@@ -247,7 +247,7 @@ def test_B075_nul_is_refused_with_its_row(tmp_path):
 
 @pytest.mark.parametrize("length", [32_001, 140_000, 10_000_000])
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_B076_fields_over_32_kilobytes_are_refused(tmp_path, length, kind):
+def test_b076_fields_over_32_kilobytes_are_refused(tmp_path, length, kind):
     question = "x" * length
     if kind == "csv":
         text = f'key,label,question,choices\na,0,{question},"[""1"", ""2""]"\n'
@@ -256,14 +256,14 @@ def test_B076_fields_over_32_kilobytes_are_refused(tmp_path, length, kind):
     assert codes_of(tmp_path, text) == ["field_too_long"]
 
 
-def test_B076_a_field_of_exactly_the_limit_passes(tmp_path):
+def test_b076_a_field_of_exactly_the_limit_passes(tmp_path):
     row = {"key": "a", "label": 0, "question": "ü" * 16_000, "choices": ["1", "2"]}
     assert len(load_text(tmp_path, json_lines(row)).items[0].question) == 16_000
     row["question"] += "x"
     assert codes_of(tmp_path, json_lines(row)) == ["field_too_long"]
 
 
-def test_B077_an_unclosed_quote_is_refused_with_the_row_it_starts_on(tmp_path):
+def test_b077_an_unclosed_quote_is_refused_with_the_row_it_starts_on(tmp_path):
     [problem] = problems_of(tmp_path, 'key,label\na,0\n"b,1\nc,1\n')
     assert (problem.row, problem.code) == (3, "quote")
 
@@ -275,7 +275,7 @@ def test_B077_an_unclosed_quote_is_refused_with_the_row_it_starts_on(tmp_path):
         st.sampled_from(["None", "NA", "null", "nan", 'a"b', "x\ny", ","]), min_size=2
     ),
 )
-def test_B078_B082_text_survives_a_csv_exactly(tmp_path_factory, question, choices):
+def test_b078_b082_text_survives_a_csv_exactly(tmp_path_factory, question, choices):
     choices = choices[:26]
     output = io.StringIO()
     writer = csv.writer(output)
@@ -290,7 +290,7 @@ def test_B078_B082_text_survives_a_csv_exactly(tmp_path_factory, question, choic
 @pytest.mark.parametrize(
     ("row", "code"), [("b", "ragged"), ("b,1,2", "ragged"), ("b;1", "ragged"), ("b\t1", "ragged")]
 )
-def test_B079_ragged_rows_are_refused_with_their_row(tmp_path, row, code):
+def test_b079_ragged_rows_are_refused_with_their_row(tmp_path, row, code):
     [problem] = problems_of(tmp_path, f"key,label\na,0\n{row}\n")
     assert (problem.row, problem.code) == (3, code)
 
@@ -306,11 +306,11 @@ def test_B079_ragged_rows_are_refused_with_their_row(tmp_path, row, code):
         ("key,label,question", "missing_column"),
     ],
 )
-def test_B080_columns_must_be_known_complete_and_given_once(tmp_path, header, code):
+def test_b080_columns_must_be_known_complete_and_given_once(tmp_path, header, code):
     assert code in codes_of(tmp_path, f"{header}\n{','.join('0' * (header.count(',') + 1))}\n")
 
 
-def test_B080_json_rows_must_have_the_fields_of_the_first(tmp_path):
+def test_b080_json_rows_must_have_the_fields_of_the_first(tmp_path):
     rows = json_lines(
         {"key": "a", "label": 0}, {"key": "b"}, {"key": "c", "label": 0, "image": "c"}
     )
@@ -318,12 +318,12 @@ def test_B080_json_rows_must_have_the_fields_of_the_first(tmp_path):
     assert codes_of(tmp_path, '{"key": "a", "label": 0, "x": 1}') == ["unknown_column"]
 
 
-def test_B081_a_hundred_thousand_columns_are_refused(tmp_path):
+def test_b081_a_hundred_thousand_columns_are_refused(tmp_path):
     header = ",".join(str(number) for number in range(100_000))
     assert codes_of(tmp_path, f"{header}\n") == ["too_many_columns"]
 
 
-def test_B081_rows_are_streamed(tmp_path):
+def test_b081_rows_are_streamed(tmp_path):
     path = tmp_path / "manifest.csv"
     with path.open("w") as file:
         file.write("key,label\n")
@@ -336,7 +336,7 @@ def test_B081_rows_are_streamed(tmp_path):
     assert peak < 20_000_000  # a million rows stay below 500 MB
 
 
-def test_B084_questions_have_two_to_twenty_six_choices_and_all_the_same_number(tmp_path):
+def test_b084_questions_have_two_to_twenty_six_choices_and_all_the_same_number(tmp_path):
     def question(key: str, n_choices: int, label: int = 0) -> dict:
         choices = [str(number) for number in range(n_choices)]
         return {"key": key, "label": label, "question": "?", "choices": choices}
@@ -368,7 +368,7 @@ def test_choices_are_a_list_of_texts(tmp_path, choices):
     ],
     ids=["NaN", "infinity", "repeated key", "deep", "huge"],
 )
-def test_B096_json_that_readers_differ_on_is_refused(tmp_path, line, code):
+def test_b096_json_that_readers_differ_on_is_refused(tmp_path, line, code):
     [problem] = problems_of(tmp_path, '{"key": "z", "label": 0}\n' + line)
     assert (problem.row, problem.code) == (2, code)
 
@@ -382,12 +382,12 @@ def test_B096_json_that_readers_differ_on_is_refused(tmp_path, line, code):
         ('{"key": "a", "label": 0}\n{"key": "b", "la', 2),
     ],
 )
-def test_B097_lists_scalars_and_cut_lines_are_refused_with_their_line(tmp_path, text, row):
+def test_b097_lists_scalars_and_cut_lines_are_refused_with_their_line(tmp_path, text, row):
     [problem] = problems_of(tmp_path, text)
     assert (problem.row, problem.code) == (row, "json")
 
 
-def test_B098_other_formats_are_refused_by_content(tmp_path):
+def test_b098_other_formats_are_refused_by_content(tmp_path):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("xl/workbook.xml", "x")
@@ -461,7 +461,7 @@ def test_an_image_folder_has_a_class_per_folder_and_items_in_natural_order(folde
     assert loaded.root == folder.resolve()
 
 
-def test_B047_system_files_are_skipped_and_counted(folder):
+def test_b047_system_files_are_skipped_and_counted(folder):
     make_folder(folder, "a/1.jpg", "a/.DS_Store", "a/Thumbs.db", "a/._1.jpg", "__MACOSX/a/1.jpg")
     make_folder(folder, "README.txt", ".DS_Store")
     loaded = load_dataset("imagefolder", folder)
@@ -469,7 +469,7 @@ def test_B047_system_files_are_skipped_and_counted(folder):
     assert loaded.skipped == {"system files": 5, "files outside class folders": 1}
 
 
-def test_B048_sixty_thousand_files_and_deep_folders_are_listed_quickly(folder):
+def test_b048_sixty_thousand_files_and_deep_folders_are_listed_quickly(folder):
     deep = "/".join(["d"] * 60)
     make_folder(folder, f"a/{deep}/x.jpg")
     for number in range(60_000):
@@ -481,7 +481,7 @@ def test_B048_sixty_thousand_files_and_deep_folders_are_listed_quickly(folder):
     assert [item.key for item in loaded.items[:3]] == ["a/0.jpg", "a/1.jpg", "a/2.jpg"]
 
 
-def test_B049_an_empty_class_is_a_notice_and_an_unknown_folder_a_refusal(folder, tmp_path):
+def test_b049_an_empty_class_is_a_notice_and_an_unknown_folder_a_refusal(folder, tmp_path):
     make_folder(folder, "cat/1.jpg")
     (folder / "dog").mkdir()
     loaded = load_dataset("imagefolder", folder)
@@ -501,7 +501,7 @@ def test_a_class_list_decides_the_order_of_the_classes(folder, tmp_path):
     assert folder_codes(folder, classes_file=classes) == ["ambiguous_name"]
 
 
-def test_B040_linked_folders_are_not_followed_but_counted(folder):
+def test_b040_linked_folders_are_not_followed_but_counted(folder):
     make_folder(folder, "a/1.jpg")
     (folder / "a" / "loop").symlink_to(folder)
     (folder / "out").symlink_to("/etc")
@@ -510,7 +510,7 @@ def test_B040_linked_folders_are_not_followed_but_counted(folder):
     assert loaded.skipped == {"linked folders": 2}
 
 
-def test_B041_a_name_that_is_not_utf_8_becomes_an_item_that_no_picture_opens_for(folder):
+def test_b041_a_name_that_is_not_utf_8_becomes_an_item_that_no_picture_opens_for(folder):
     make_folder(folder, "a/1.jpg")
     os.close(os.open(os.fsencode(folder) + b"/a/\xff.jpg", os.O_CREAT | os.O_WRONLY))
     item = load_dataset("imagefolder", folder).items[-1]
@@ -519,7 +519,7 @@ def test_B041_a_name_that_is_not_utf_8_becomes_an_item_that_no_picture_opens_for
         inspect(folder, item.image)
 
 
-def test_B042_names_that_are_one_file_on_other_systems_are_refused(folder):
+def test_b042_names_that_are_one_file_on_other_systems_are_refused(folder):
     make_folder(folder, "a/A.jpg", "a/a.jpg")
     assert folder_codes(folder) == ["dup_id"]
     (folder / "a" / "A.jpg").unlink()
@@ -527,7 +527,7 @@ def test_B042_names_that_are_one_file_on_other_systems_are_refused(folder):
     assert folder_codes(folder) == ["dup_id"]
 
 
-def test_B050_B053_archives_are_refused_with_what_to_do(tmp_path):
+def test_b050_b053_archives_are_refused_with_what_to_do(tmp_path):
     path = tmp_path / "images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../a.jpg", b"x")
@@ -536,7 +536,7 @@ def test_B050_B053_archives_are_refused_with_what_to_do(tmp_path):
     assert refusal.value.problems[0].code == "format"
 
 
-def test_B051_B052_archives_of_any_kind_are_refused_unopened_by_every_format(tmp_path):
+def test_b051_b052_archives_of_any_kind_are_refused_unopened_by_every_format(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros.csv", bytes(50_000_000))

@@ -136,14 +136,14 @@ def test_labels_without_names_are_indices_and_may_be_named_by_a_file(tmp_path):
     assert load(folder, classes_file=Path("imagenet")).classes[2].name == "great white shark"
 
 
-def test_B054_labels_out_of_range_or_absent_are_refused_with_their_row(tmp_path):
+def test_b054_labels_out_of_range_or_absent_are_refused_with_their_row(tmp_path):
     with pytest.raises(ImportRefused) as refusal:
         load(save(tmp_path, rows(0, -1, 3, None)))
     problems = [(problem.row, problem.code) for problem in refusal.value.problems]
     assert problems == [(2, "label_range"), (3, "label_range"), (4, "label")]
 
 
-def test_B040_B061_pictures_outside_are_not_read_and_absent_ones_refused(tmp_path):
+def test_b040_b061_pictures_outside_are_not_read_and_absent_ones_refused(tmp_path):
     shard = rows(0, 1)
     shard[0]["image"] = {"bytes": None, "path": "/etc/passwd"}
     item = load(save(tmp_path / "a", shard)).items[0]
@@ -173,7 +173,7 @@ def test_a_folder_that_is_not_what_the_library_saves_is_refused(tmp_path, name, 
     assert codes_of(folder) == [code]
 
 
-def test_B051_a_cut_arrow_file_is_refused(tmp_path):
+def test_b051_a_cut_arrow_file_is_refused(tmp_path):
     folder = save(tmp_path, rows(0, 1, 2))
     path = folder / "data-00000-of-00001.arrow"
     content = path.read_bytes()
@@ -182,7 +182,7 @@ def test_B051_a_cut_arrow_file_is_refused(tmp_path):
         assert codes_of(folder) == ["format"], end
 
 
-def test_B051_a_length_that_lies_is_refused_before_it_ends_the_process(tmp_path):
+def test_b051_a_length_that_lies_is_refused_before_it_ends_the_process(tmp_path):
     """Arrow itself calls abort() at some of these; found by changing bytes at random."""
     folder = save(tmp_path, rows(0, 1, 2, 0))
     path = folder / "data-00000-of-00001.arrow"

@@ -100,7 +100,7 @@ def codes_of(path: Path, **options) -> list[str]:
 
 
 @pytest.mark.django_db
-def test_B087_csv_saved_and_parquet_are_the_same_data_set(tmp_path, capsys):
+def test_b087_csv_saved_and_parquet_are_the_same_data_set(tmp_path, capsys):
     call_command("import_dataset", "csv", write_csv(tmp_path / "csv"), format="mmlu")
     call_command("import_dataset", "saved", save_mmlu(tmp_path / "saved"), format="hf")
     call_command("import_dataset", "parquet", write_parquet(tmp_path / "parquet"), format="hf")
@@ -168,7 +168,7 @@ def test_a_split_is_chosen_by_name_and_test_is_the_usual_one(tmp_path):
     assert codes_of(folder) == ["format"]
 
 
-def test_B054_splits_without_published_answers_are_refused_by_row(tmp_path):
+def test_b054_splits_without_published_answers_are_refused_by_row(tmp_path):
     pq.write_table(mmlu_table([*ROWS, (*ROWS[0][:3], -1)]), tmp_path / "test.parquet")
     with pytest.raises(ImportRefused) as refusal:
         load(tmp_path)
@@ -177,7 +177,7 @@ def test_B054_splits_without_published_answers_are_refused_by_row(tmp_path):
     assert "without published answers" in problem.message
 
 
-def test_B071_B080_tables_without_rows_or_questions_are_refused(tmp_path):
+def test_b071_b080_tables_without_rows_or_questions_are_refused(tmp_path):
     path = tmp_path / "test.parquet"
     pq.write_table(mmlu_table([]), path)
     assert codes_of(path) == ["empty"]
@@ -206,7 +206,7 @@ def test_B071_B080_tables_without_rows_or_questions_are_refused(tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
-def test_B075_B076_B084_B086_cells_are_checked_like_lines(tmp_path, change, code):
+def test_b075_b076_b084_b086_cells_are_checked_like_lines(tmp_path, change, code):
     good = mmlu_table(ROWS).to_pylist()
     table = pa.Table.from_pylist([*good, good[0] | change], MMLU)
     pq.write_table(table, tmp_path / "test.parquet")
@@ -217,7 +217,7 @@ def test_B075_B076_B084_B086_cells_are_checked_like_lines(tmp_path, change, code
         assert (4, code) in [(each.row, each.code) for each in refusal.value.problems]
 
 
-def test_B073_bytes_that_are_not_utf_8_are_refused(tmp_path):
+def test_b073_bytes_that_are_not_utf_8_are_refused(tmp_path):
     table = mmlu_table(ROWS)
     damaged = pa.chunked_array([pa.array([b"caf\xe9", b"x", b"y"]).view(pa.string())])
     table = table.set_column(0, "question", damaged)
@@ -225,7 +225,7 @@ def test_B073_bytes_that_are_not_utf_8_are_refused(tmp_path):
     assert codes_of(tmp_path / "saved") == ["encoding"]
 
 
-def test_B051_cut_and_oversized_parquet_files_are_refused(tmp_path, monkeypatch):
+def test_b051_cut_and_oversized_parquet_files_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "test.parquet"
     pq.write_table(mmlu_table(ROWS * 100), path)
     content = path.read_bytes()
@@ -240,7 +240,7 @@ def test_B051_cut_and_oversized_parquet_files_are_refused(tmp_path, monkeypatch)
 @pytest.mark.parametrize("kind", ["saved", "parquet"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_B051_damage_anywhere_is_refused_or_harmless(tmp_path_factory, kind, data):
+def test_b051_damage_anywhere_is_refused_or_harmless(tmp_path_factory, kind, data):
     folder = tmp_path_factory.mktemp("damaged")
     if kind == "saved":
         save_split(folder / "s", mmlu_table(ROWS * 5), "test")
@@ -266,7 +266,7 @@ def test_class_lists_and_roots_are_refused_with_questions(tmp_path):
 
 
 @pytest.mark.django_db
-def test_B089_the_same_question_with_another_key_is_noted_whatever_the_order(tmp_path, capsys):
+def test_b089_the_same_question_with_another_key_is_noted_whatever_the_order(tmp_path, capsys):
     rows = [
         ("a", "One?", ["1", "2", "3", "4"], 0),
         ("a", "One?", ["4", "3", "2", "1"], 3),
@@ -285,7 +285,7 @@ def test_B089_the_same_question_with_another_key_is_noted_whatever_the_order(tmp
 
 
 @pytest.mark.django_db
-def test_B100_all_of_mmlus_questions_come_in_within_ten_seconds(tmp_path, capsys):
+def test_b100_all_of_mmlus_questions_come_in_within_ten_seconds(tmp_path, capsys):
     rows = [
         (f"subject_{number % 57:02d}", f"Question {number}? {'word ' * 50}", list("wxyz"), 2)
         for number in range(14_042)

@@ -80,7 +80,7 @@ def test_pictures_may_lie_in_a_folder_of_their_own(tmp_path):
     assert codes_of(tmp_path / "devkit") == ["empty"]
 
 
-def test_B056_ground_truth_without_the_devkits_numbering_is_refused(tmp_path):
+def test_b056_ground_truth_without_the_devkits_numbering_is_refused(tmp_path):
     root = make_devkit(tmp_path)
     (root / "ILSVRC2012_devkit_t12" / "data" / "meta.mat").unlink()
     with pytest.raises(ImportRefused, match=r"own order: meta\.mat must lie beside"):
@@ -88,7 +88,7 @@ def test_B056_ground_truth_without_the_devkits_numbering_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("line", "code"), [("0", "label_base"), ("1001", "label_range")])
-def test_B054_devkit_numbers_out_of_range_are_refused_with_their_row(tmp_path, line, code):
+def test_b054_devkit_numbers_out_of_range_are_refused_with_their_row(tmp_path, line, code):
     root = make_devkit(tmp_path)
     truth = root / "ILSVRC2012_devkit_t12" / "data" / "ILSVRC2012_validation_ground_truth.txt"
     truth.write_text(truth.read_text().replace("\n", f"\n{line}\n", 1))
@@ -99,14 +99,14 @@ def test_B054_devkit_numbers_out_of_range_are_refused_with_their_row(tmp_path, l
 
 
 @pytest.mark.parametrize("line", ["", "x", "1.0", "+1", "٣", "01"])
-def test_B059_devkit_numbers_are_plain_digits(tmp_path, line):
+def test_b059_devkit_numbers_are_plain_digits(tmp_path, line):
     root = make_devkit(tmp_path)
     truth = root / "ILSVRC2012_devkit_t12" / "data" / "ILSVRC2012_validation_ground_truth.txt"
     truth.write_text(truth.read_text() + f"{line}\n1\n")
     assert codes_of(root) == ["label_range"]
 
 
-def test_B060_B061_more_labels_than_pictures_or_fewer_are_refused_with_both_counts(tmp_path):
+def test_b060_b061_more_labels_than_pictures_or_fewer_are_refused_with_both_counts(tmp_path):
     root = make_devkit(tmp_path)
     extra = root / "ILSVRC2012_img_val" / picture_name(11)
     extra.touch()
@@ -120,7 +120,7 @@ def test_B060_B061_more_labels_than_pictures_or_fewer_are_refused_with_both_coun
         load(root)
 
 
-def test_B061_kaggles_labels_without_a_picture_become_missing_and_pictures_need_a_label(tmp_path):
+def test_b061_kaggles_labels_without_a_picture_become_missing_and_pictures_need_a_label(tmp_path):
     root = make_kaggle(tmp_path)
     (root / "val" / picture_name(3)).unlink()
     assert picture_name(3) in {item.image for item in load(root).items}
@@ -137,7 +137,7 @@ def test_B061_kaggles_labels_without_a_picture_become_missing_and_pictures_need_
         ("", "label"),
     ],
 )
-def test_B063_a_solution_that_names_no_single_class_is_refused(tmp_path, prediction, code):
+def test_b063_a_solution_that_names_no_single_class_is_refused(tmp_path, prediction, code):
     root = make_kaggle(tmp_path)
     solution = root / "LOC_val_solution.csv"
     lines = solution.read_text().splitlines()
@@ -154,21 +154,21 @@ def test_several_boxes_of_one_class_are_one_label(tmp_path):
     assert [item.label for item in load(root).items] == [7]
 
 
-def test_B062_an_image_twice_in_the_solution_is_refused(tmp_path):
+def test_b062_an_image_twice_in_the_solution_is_refused(tmp_path):
     root = make_kaggle(tmp_path)
     solution = root / "LOC_val_solution.csv"
     solution.write_text(solution.read_text() + solution.read_text().splitlines()[1] + "\n")
     assert codes_of(root) == ["dup_id"]
 
 
-def test_B049_folders_that_are_no_class_are_refused_and_missing_classes_counted(tmp_path):
+def test_b049_folders_that_are_no_class_are_refused_and_missing_classes_counted(tmp_path):
     root = make_folders(tmp_path)
     assert load(root).notices == ("990 of 1000 classes have no images",)
     (root / "val" / "n00001740").mkdir()
     assert codes_of(root) == ["unknown_class"]
 
 
-def test_B042_two_files_of_one_number_are_refused(tmp_path):
+def test_b042_two_files_of_one_number_are_refused(tmp_path):
     root = make_devkit(tmp_path)
     (root / "ILSVRC2012_img_val" / picture_name(1).replace("JPEG", "jpg")).touch()
     assert codes_of(root) == ["dup_id"]

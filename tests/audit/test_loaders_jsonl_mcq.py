@@ -141,12 +141,12 @@ def test_fields_that_are_not_read_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("answer", ["E", "a", " A", "0", "AB", "", None, True, 1.0, ["A"], {}])
-def test_B086_one_answer_among_letters_that_is_none_is_refused(tmp_path, answer):
+def test_b086_one_answer_among_letters_that_is_none_is_refused(tmp_path, answer):
     [problem] = problems_of(tmp_path, lines(PLAIN, PLAIN, PLAIN | {"answer": answer}))
     assert (problem.row, problem.column, problem.code) == (3, "answer", "label")
 
 
-def test_B086_an_answer_that_could_mean_two_choices_is_refused_unless_the_file_settles_it(tmp_path):
+def test_b086_an_answer_that_could_mean_two_choices_is_refused_unless_the_file_settles_it(tmp_path):
     row = {"question": "2 + 1?", "choices": ["1", "2", "3", "4"], "answer": "3"}
     [problem] = problems_of(tmp_path, lines(row))
     assert (problem.row, problem.code) == (1, "ambiguous_name")
@@ -156,13 +156,13 @@ def test_B086_an_answer_that_could_mean_two_choices_is_refused_unless_the_file_s
     assert [item.label for item in by_index.items] == [3, 0]
 
 
-def test_B086_two_fields_that_name_other_answers_are_refused(tmp_path):
+def test_b086_two_fields_that_name_other_answers_are_refused(tmp_path):
     rows = [PLAIN | {"answer_index": 1}, PLAIN | {"answer_index": 2}]
     [problem] = problems_of(tmp_path, lines(*rows))
     assert (problem.row, problem.column, problem.code) == (2, "answer_index", "label")
 
 
-def test_B054_B055_answers_out_of_range_or_counted_from_one_are_refused(tmp_path):
+def test_b054_b055_answers_out_of_range_or_counted_from_one_are_refused(tmp_path):
     def answers(*values: int) -> bytes:
         return lines(*(PLAIN | {"answer": value} for value in values))
 
@@ -173,13 +173,13 @@ def test_B054_B055_answers_out_of_range_or_counted_from_one_are_refused(tmp_path
     assert "no answer is 0" in load(tmp_path, answers(1, 2)).notices[0]
 
 
-def test_B071_an_empty_file_is_refused(tmp_path):
+def test_b071_an_empty_file_is_refused(tmp_path):
     assert codes_of(tmp_path, b"") == ["empty"]
     assert codes_of(tmp_path, b"\n\n") == ["empty"]
     assert codes_of(tmp_path, b"question,choices,answer\n") == ["json"]
 
 
-def test_B072_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
+def test_b072_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
     assert load(tmp_path, b"\xef\xbb\xbf" + lines(PLAIN)).items[0].question == "2 + 2?"
 
 
@@ -195,18 +195,18 @@ def test_B072_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
     ],
     ids=["utf-16", "latin-1", "surrogate", "escaped", "escaped inside"],
 )  # fmt: skip
-def test_B073_other_encodings_are_refused(tmp_path, content, code, said):
+def test_b073_other_encodings_are_refused(tmp_path, content, code, said):
     [problem] = problems_of(tmp_path, content)
     assert problem.code == code
     assert said in problem.message
 
 
 @pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n"])
-def test_B074_all_line_endings_are_read(tmp_path, end):
+def test_b074_all_line_endings_are_read(tmp_path, end):
     assert len(load(tmp_path, end.join([lines(PLAIN).strip()] * 3)).items) == 3
 
 
-def test_B075_nul_is_refused_with_its_row(tmp_path):
+def test_b075_nul_is_refused_with_its_row(tmp_path):
     [problem] = problems_of(tmp_path, lines(PLAIN) + b'{"question": "\0"}\n')
     assert (problem.row, problem.code) == (2, "nul")
     [problem] = problems_of(tmp_path, lines(PLAIN, PLAIN | {"choices": ["a", "b\0"]}))
@@ -215,7 +215,7 @@ def test_B075_nul_is_refused_with_its_row(tmp_path):
 
 @pytest.mark.parametrize("length", [32_001, 140_000, 10_000_000])
 @pytest.mark.parametrize("field", ["question", "choices", "inside"])
-def test_B076_texts_over_32_kilobytes_are_refused(tmp_path, length, field):
+def test_b076_texts_over_32_kilobytes_are_refused(tmp_path, length, field):
     text = "x" * length
     row = arc(1, "AB", "A")
     if field == "inside":
@@ -228,7 +228,7 @@ def test_B076_texts_over_32_kilobytes_are_refused(tmp_path, length, field):
 @settings(max_examples=100, deadline=None)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
                       min_size=3, max_size=3, unique=True))  # fmt: skip
-def test_B078_B082_B095_text_survives_exactly(tmp_path_factory, texts):
+def test_b078_b082_b095_text_survives_exactly(tmp_path_factory, texts):
     row = PLAIN | {"question": texts[0], "choices": texts[1:], "answer": 1}
     content = lines(row, PLAIN | {"choices": ["None", "=HYPERLINK(1)", "\tx", "+1"], "answer": 0})
     first, second = load(tmp_path_factory.mktemp("texts"), content).items
@@ -236,7 +236,7 @@ def test_B078_B082_B095_text_survives_exactly(tmp_path_factory, texts):
     assert second.choices == ("None", "=HYPERLINK(1)", "\tx", "+1")
 
 
-def test_B080_missing_fields_are_refused_with_what_there_is_and_unknown_ones_told(tmp_path):
+def test_b080_missing_fields_are_refused_with_what_there_is_and_unknown_ones_told(tmp_path):
     [problem] = problems_of(tmp_path, lines({"question": "?", "choises": ["a", "b"], "answer": 0}))
     assert (problem.row, problem.column, problem.code) == (1, "choices", "missing_column")
     assert "choises" in problem.message
@@ -247,7 +247,7 @@ def test_B080_missing_fields_are_refused_with_what_there_is_and_unknown_ones_tol
     assert codes_of(tmp_path, b'{"question": "a", "question": "b"}') == ["duplicate_column"]
 
 
-def test_B081_a_hundred_thousand_fields_are_refused_and_rows_streamed(tmp_path):
+def test_b081_a_hundred_thousand_fields_are_refused_and_rows_streamed(tmp_path):
     row = PLAIN | {f"field {number}": 0 for number in range(100_000)}
     assert codes_of(tmp_path, lines(row)) == ["too_many_columns"]
     with (tmp_path / "large.jsonl").open("wb") as file:
@@ -262,7 +262,7 @@ def test_B081_a_hundred_thousand_fields_are_refused_and_rows_streamed(tmp_path):
 
 
 @pytest.mark.parametrize("count", [0, 1, 27])
-def test_B084_questions_have_two_to_twenty_six_choices(tmp_path, count):
+def test_b084_questions_have_two_to_twenty_six_choices(tmp_path, count):
     row = PLAIN | {"choices": [str(number) for number in range(count)]}
     assert codes_of(tmp_path, lines(PLAIN, row)) == ["choice_count"]
 
@@ -290,7 +290,7 @@ def test_choices_are_texts_with_labels_of_their_own_or_none(tmp_path, choices):
     ],
     ids=["NaN", "infinity", "repeated", "deep", "huge"],
 )
-def test_B096_json_that_readers_differ_on_is_refused(tmp_path, line, code):
+def test_b096_json_that_readers_differ_on_is_refused(tmp_path, line, code):
     [problem] = problems_of(tmp_path, lines(PLAIN) + line.encode())
     assert (problem.row, problem.code) == (2, code)
 
@@ -305,12 +305,12 @@ def test_B096_json_that_readers_differ_on_is_refused(tmp_path, line, code):
     ],
     ids=["list", "scalar", "comma", "cut"],
 )
-def test_B097_lists_scalars_and_cut_lines_are_refused_with_their_line(tmp_path, content, row):
+def test_b097_lists_scalars_and_cut_lines_are_refused_with_their_line(tmp_path, content, row):
     [problem] = problems_of(tmp_path, content)
     assert (problem.row, problem.code) == (row, "json")
 
 
-def test_B098_other_formats_are_refused_by_content(tmp_path):
+def test_b098_other_formats_are_refused_by_content(tmp_path):
     packed, parquet = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("xl/workbook.xml", "x")
@@ -320,7 +320,7 @@ def test_B098_other_formats_are_refused_by_content(tmp_path):
         assert codes_of(tmp_path, content) == ["format"]
 
 
-def test_B099_subjects_are_text_of_255_characters_and_never_a_path(tmp_path):
+def test_b099_subjects_are_text_of_255_characters_and_never_a_path(tmp_path):
     for subject in ("../../etc/x", "🧠 anatomy", "Größe"):
         item = load(tmp_path, lines(PLAIN | {"subject": subject})).items[0]
         assert (item.subject, item.key) == (subject, f"{subject}/0")
@@ -329,7 +329,7 @@ def test_B099_subjects_are_text_of_255_characters_and_never_a_path(tmp_path):
     assert codes_of(tmp_path, lines(PLAIN | {"subject": 3})) == ["subject"]
 
 
-def test_B062_a_repeated_key_is_refused(tmp_path):
+def test_b062_a_repeated_key_is_refused(tmp_path):
     assert codes_of(tmp_path, lines(arc(1, "AB", "A"), arc(1, "AB", "B"))) == ["dup_id"]
 
 

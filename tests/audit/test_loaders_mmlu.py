@@ -47,7 +47,7 @@ def refuse(path: Path) -> ImportRefused:
     return refusal.value
 
 
-def test_B078_B082_B095_texts_survive_byte_for_byte_and_keys_name_subject_and_row(folder):
+def test_b078_b082_b095_texts_survive_byte_for_byte_and_keys_name_subject_and_row(folder):
     loaded = load_dataset("mmlu", folder)
     assert [item.key for item in loaded.items] == [
         "anatomy/test/0",
@@ -69,13 +69,13 @@ def test_dev_rows_are_examples_and_no_items(folder):
 
 
 @pytest.mark.parametrize("answer", ["E", "a", " A", "0", "AB", ""])
-def test_B086_only_the_letters_of_the_choices_are_keys(folder, answer):
+def test_b086_only_the_letters_of_the_choices_are_keys(folder, answer):
     write_csv(folder / "test/virology_test.csv", [*ROWS, [*ROWS[0][:-1], answer]])
     (problem,) = refuse(folder).problems
     assert (problem.row, problem.column, problem.code) == (5, "answer", "label")
 
 
-def test_B071_a_header_and_an_empty_file_are_refused(folder):
+def test_b071_a_header_and_an_empty_file_are_refused(folder):
     header = ["question", "A", "B", "C", "D", "answer"]
     write_csv(folder / "test/virology_test.csv", [header, *ROWS])
     assert "no header" in str(refuse(folder))
@@ -83,30 +83,30 @@ def test_B071_a_header_and_an_empty_file_are_refused(folder):
     assert refuse(folder).problems[0].code == "empty"
 
 
-def test_B079_ragged_rows_are_refused_by_row(folder):
+def test_b079_ragged_rows_are_refused_by_row(folder):
     write_csv(folder / "test/virology_test.csv", [*ROWS, ROWS[0][1:]])
     (problem,) = refuse(folder).problems
     assert (problem.row, problem.code) == (5, "ragged")
 
 
-def test_B084_every_row_has_as_many_choices_as_the_first(tmp_path):
+def test_b084_every_row_has_as_many_choices_as_the_first(tmp_path):
     write_csv(tmp_path / "test/x_test.csv", [["q", "a", "b", "B"], ["r", "c", "d", "A"]])
     assert len(load_dataset("mmlu", tmp_path).classes) == 2
     write_csv(tmp_path / "test/x_test.csv", [["q", "a", "b", "B"], ["r", "c", "d", "e", "A"]])
     assert refuse(tmp_path).problems[0].code == "ragged"
 
 
-def test_B077_an_open_quote_is_refused(folder):
+def test_b077_an_open_quote_is_refused(folder):
     (folder / "test/virology_test.csv").write_text('"open,a,b,c,d,A\n' * 3)
     assert refuse(folder).problems[0].code in {"quote", "field_too_long"}
 
 
-def test_B099_a_subject_is_never_a_path(folder):
+def test_b099_a_subject_is_never_a_path(folder):
     write_csv(folder / "test/..x_test.csv", ROWS[:1])
     assert load_dataset("mmlu", folder).items[0].subject == "..x"
 
 
-def test_B072_B074_byte_order_marks_and_any_line_ends_are_no_text(folder):
+def test_b072_b074_byte_order_marks_and_any_line_ends_are_no_text(folder):
     path = folder / "test/anatomy_test.csv"
     expected = load_dataset("mmlu", folder).items
     content = path.read_bytes().strip()
@@ -133,7 +133,7 @@ def test_B072_B074_byte_order_marks_and_any_line_ends_are_no_text(folder):
     ids=["utf-16", "latin-1", "surrogate", "nul", "32 KB", "10 MB", "columns", "gzip", "parquet",
          "excel", "pickle"],
 )  # fmt: skip
-def test_B073_B075_B076_B081_B098_other_files_are_refused(folder, content, code, said):
+def test_b073_b075_b076_b081_b098_other_files_are_refused(folder, content, code, said):
     (folder / "test/virology_test.csv").write_bytes(content)
     (problem,) = refuse(folder).problems
     assert problem.code == code
@@ -151,7 +151,7 @@ def test_other_splits_become_items_by_name(folder):
 
 
 @pytest.mark.django_db
-def test_B083_B085_B088_questions_whose_key_means_nothing_are_quarantined(folder):
+def test_b083_b085_b088_questions_whose_key_means_nothing_are_quarantined(folder):
     write_csv(
         folder / "test/virology_test.csv",
         [

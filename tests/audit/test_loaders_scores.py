@@ -81,7 +81,7 @@ def test_probabilities_of_zero_are_raised_to_the_smallest_with_a_notice(tmp_path
     assert scores.notices == (f"{N_ITEMS * 5} probabilities below 1e-12 were raised to it",)
 
 
-def test_B102_minus_infinity_is_a_log_probability_of_zero(tmp_path):
+def test_b102_minus_infinity_is_a_log_probability_of_zero(tmp_path):
     with np.errstate(divide="ignore"):
         values = np.log(np.eye(N_CLASSES)[np.arange(N_ITEMS) % N_CLASSES])
     path = store_npy(tmp_path, values)
@@ -90,7 +90,7 @@ def test_B102_minus_infinity_is_a_log_probability_of_zero(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
-def test_B101_B102_values_that_are_not_finite_are_refused_with_their_row(tmp_path, value):
+def test_b101_b102_values_that_are_not_finite_are_refused_with_their_row(tmp_path, value):
     logits = some_logits()
     logits[17, 2] = value
     [problem] = refusal_of(store_npy(tmp_path, logits)).problems
@@ -98,7 +98,7 @@ def test_B101_B102_values_that_are_not_finite_are_refused_with_their_row(tmp_pat
     assert "row 17" in str(problem)
 
 
-def test_B101_a_row_of_minus_infinity_is_no_distribution(tmp_path):
+def test_b102_a_row_of_minus_infinity_is_no_distribution(tmp_path):
     values = log_softmax(some_logits(), axis=1)
     values[3] = -np.inf
     values[5, 0] = np.nan
@@ -109,7 +109,7 @@ def test_B101_a_row_of_minus_infinity_is_no_distribution(tmp_path):
     }
 
 
-def test_B106_another_number_of_items_or_classes_is_refused_with_both(tmp_path):
+def test_b106_another_number_of_items_or_classes_is_refused_with_both(tmp_path):
     assert code_of(store_npy(tmp_path, some_logits()[:-1])) == "count_mismatch"
     refusal = refusal_of(store_npy(tmp_path, some_logits()[:, :-1]))
     assert refusal.problems[0].code == "class_count"
@@ -119,7 +119,7 @@ def test_B106_another_number_of_items_or_classes_is_refused_with_both(tmp_path):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_B106_rows_join_by_key_whatever_their_order(tmp_path_factory, seed):
+def test_b106_rows_join_by_key_whatever_their_order(tmp_path_factory, seed):
     order = np.random.default_rng(seed).permutation(N_ITEMS)
     logits = some_logits().astype(np.float32)
     folder = tmp_path_factory.mktemp("npz")
@@ -127,13 +127,13 @@ def test_B106_rows_join_by_key_whatever_their_order(tmp_path_factory, seed):
     np.testing.assert_array_equal(rows_of(read(path)), logits)
 
 
-def test_B106_keys_as_bytes_are_read_too(tmp_path):
+def test_b106_keys_as_bytes_are_read_too(tmp_path):
     keys = np.array([key.encode() for key in KEYS])[::-1]
     path = store_npz(tmp_path, logits=some_logits()[::-1], keys=keys)
     np.testing.assert_allclose(rows_of(read(path)), some_logits(), rtol=1e-6)
 
 
-def test_B106_missing_unknown_and_repeated_keys_are_refused(tmp_path):
+def test_b106_missing_unknown_and_repeated_keys_are_refused(tmp_path):
     keys = np.array(KEYS)
     keys[3] = "k4"
     keys[5] = "new"
@@ -155,14 +155,14 @@ def test_B106_missing_unknown_and_repeated_keys_are_refused(tmp_path):
         (np.array([b"\xff"] * N_ITEMS), "encoding"),
     ],
 )
-def test_B106_keys_are_one_text_per_row(tmp_path, keys, code):
+def test_b106_keys_are_one_text_per_row(tmp_path, keys, code):
     assert code_of(store_npz(tmp_path, logits=some_logits(), keys=keys)) == code
 
 
 @pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_B107_floats_of_every_width_and_byte_order_are_read(tmp_path, dtype, order, packed):
+def test_b107_floats_of_every_width_and_byte_order_are_read(tmp_path, dtype, order, packed):
     logits = np.asarray(some_logits().astype(dtype), order=order)
     path = store_npz(tmp_path, logits=logits) if packed else store_npy(tmp_path, logits)
     scores = read(path)
@@ -182,11 +182,11 @@ def test_B107_floats_of_every_width_and_byte_order_are_read(tmp_path, dtype, ord
     ],
     ids=["int8", "int64", "bool", "complex", "structured", "bfloat16"],
 )
-def test_B107_other_types_are_refused(tmp_path, values):
+def test_b107_other_types_are_refused(tmp_path, values):
     assert code_of(store_npy(tmp_path, values)) == "dtype"
 
 
-def test_B107_half_precision_that_overflowed_is_refused(tmp_path):
+def test_b107_half_precision_that_overflowed_is_refused(tmp_path):
     with np.errstate(over="ignore"):
         logits = (some_logits() + 70_000).astype(np.float16)
     assert code_of(store_npy(tmp_path, logits)) == "nonfinite"
@@ -196,7 +196,7 @@ def test_B107_half_precision_that_overflowed_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("make", "kind"), [(softmax, "probabilities"), (log_softmax, "log-probabilities")]
 )
-def test_B108_undeclared_probabilities_are_noticed_and_declared_ones_read(
+def test_b108_undeclared_probabilities_are_noticed_and_declared_ones_read(
     tmp_path, dtype, make, kind
 ):
     path = store_npy(tmp_path, make(some_logits(), axis=1).astype(dtype))
@@ -207,7 +207,7 @@ def test_B108_undeclared_probabilities_are_noticed_and_declared_ones_read(
 
 @settings(max_examples=50, deadline=None)
 @given(shift=st.floats(-50, 50).filter(lambda value: abs(value) > 0.1), scale=st.floats(0.5, 20))
-def test_B108_real_logits_are_never_taken_for_probabilities(tmp_path_factory, shift, scale):
+def test_b108_real_logits_are_never_taken_for_probabilities(tmp_path_factory, shift, scale):
     folder = tmp_path_factory.mktemp("logits")
     read(store_npy(folder, log_softmax(some_logits() * scale, axis=1) + shift))
 
@@ -220,25 +220,25 @@ def test_B108_real_logits_are_never_taken_for_probabilities(tmp_path_factory, sh
         ((0, 0.9), "probability_sum"),
     ],
 )
-def test_B108_declared_probabilities_must_be_such(tmp_path, change, code):
+def test_b108_declared_probabilities_must_be_such(tmp_path, change, code):
     probabilities = np.full((N_ITEMS, N_CLASSES), 1 / N_CLASSES)
     probabilities[9, change[0]] = change[1]
     problem = refusal_of(store_npy(tmp_path, probabilities), "probabilities").problems[0]
     assert (problem.row, problem.code) == (9, code)
 
 
-def test_B108_logits_declared_as_probabilities_are_refused(tmp_path):
+def test_b108_logits_declared_as_probabilities_are_refused(tmp_path):
     path = store_npy(tmp_path, some_logits())
     assert code_of(path, "probabilities") == "probability_range"
     assert code_of(path, "log-probabilities") == "probability_range"
 
 
 @pytest.mark.parametrize("values", [np.float64(1), np.zeros(N_ITEMS), np.zeros((N_ITEMS, 2, 3))])
-def test_B109_other_dimensions_are_refused(tmp_path, values):
+def test_b109_other_dimensions_are_refused(tmp_path, values):
     assert code_of(store_npy(tmp_path, values)) == "shape"
 
 
-def test_B109_a_transposed_array_gets_a_hint(tmp_path):
+def test_b109_a_transposed_array_gets_a_hint(tmp_path):
     assert "transposed" in str(refusal_of(store_npy(tmp_path, some_logits().T)))
 
 
@@ -253,7 +253,7 @@ class Canary:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_B109_object_arrays_are_refused_without_unpickling(tmp_path, packed):
+def test_b109_object_arrays_are_refused_without_unpickling(tmp_path, packed):
     values = np.full((N_ITEMS, N_CLASSES), Canary(tmp_path / "canary"), dtype=object)
     path = store_npz(tmp_path, logits=values) if packed else store_npy(tmp_path, values)
     assert code_of(path) == "dtype"
@@ -270,26 +270,26 @@ def npy_bytes(shape: tuple[int, ...], body: bytes, dtype: str = "<f4") -> bytes:
 
 
 @pytest.mark.parametrize("missing", [1, 100, 960])
-def test_B110_a_truncated_file_is_refused(tmp_path, missing):
+def test_b110_a_truncated_file_is_refused(tmp_path, missing):
     path = store_npy(tmp_path, some_logits().astype(np.float32))
     path.write_bytes(path.read_bytes()[:-missing])
     assert code_of(path) == "damaged"
 
 
-def test_B110_trailing_bytes_are_refused(tmp_path):
+def test_b110_trailing_bytes_are_refused(tmp_path):
     path = store_npy(tmp_path, some_logits())
     path.write_bytes(path.read_bytes() + b"\0")
     assert code_of(path) == "damaged"
 
 
 @pytest.mark.parametrize("shape", [(200_000_000_000, 1), (2**62, 2**62), (-1, 6), (40, 6)])
-def test_B110_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path, shape):
+def test_b110_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path, shape):
     path = tmp_path / "scores.npy"
     path.write_bytes(npy_bytes(shape, b"\0" * 64))
     assert code_of(path) in {"damaged", "count_mismatch"}
 
 
-def test_B110_a_header_as_large_as_the_whole_data_set_is_refused_before_allocation(tmp_path):
+def test_b110_a_header_as_large_as_the_whole_data_set_is_refused_before_allocation(tmp_path):
     path = tmp_path / "scores.npy"
     path.write_bytes(npy_bytes((200_000_000_000, 1000), b""))
     with pytest.raises(ImportRefused, match="800000000000000 bytes"):
@@ -309,13 +309,13 @@ def test_B110_a_header_as_large_as_the_whole_data_set_is_refused_before_allocati
         b"",
     ],
 )
-def test_B110_garbage_is_refused(tmp_path, content):
+def test_b110_garbage_is_refused(tmp_path, content):
     path = tmp_path / "scores.npy"
     path.write_bytes(content)
     assert code_of(path) in {"damaged", "format"}
 
 
-def test_B110_a_zip_bomb_is_refused_by_its_declared_size(tmp_path):
+def test_b110_a_zip_bomb_is_refused_by_its_declared_size(tmp_path):
     path = tmp_path / "scores.npz"
     body = npy_bytes((N_ITEMS, N_CLASSES), b"\0" * 300_000_000)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -324,7 +324,7 @@ def test_B110_a_zip_bomb_is_refused_by_its_declared_size(tmp_path):
     assert code_of(path) == "damaged"
 
 
-def test_B052_damaged_and_ambiguous_archives_are_refused(tmp_path):
+def test_b052_damaged_and_ambiguous_archives_are_refused(tmp_path):
     path = store_npz(tmp_path, logits=some_logits())
     whole = path.read_bytes()
     flipped = bytearray(whole)
@@ -341,7 +341,7 @@ def test_B052_damaged_and_ambiguous_archives_are_refused(tmp_path):
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), packed=st.booleans())
-def test_B110_damage_anywhere_is_either_harmless_or_refused(tmp_path_factory, data, packed):
+def test_b110_damage_anywhere_is_either_harmless_or_refused(tmp_path_factory, data, packed):
     folder = tmp_path_factory.mktemp("fuzz")
     logits = some_logits().astype(np.float16)
     path = store_npz(folder, logits=logits, keys=np.array(KEYS)) if packed else None
@@ -357,7 +357,7 @@ def test_B110_damage_anywhere_is_either_harmless_or_refused(tmp_path_factory, da
     assert rows_of(scores).shape == (N_ITEMS, N_CLASSES)
 
 
-def test_B111_huge_logits_stay_finite(tmp_path):
+def test_b111_huge_logits_stay_finite(tmp_path):
     logits = some_logits() * 1e30
     np.testing.assert_allclose(rows_of(read(store_npy(tmp_path, logits))), logits, rtol=1e-6)
 

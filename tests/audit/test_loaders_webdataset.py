@@ -117,7 +117,7 @@ def test_items_in_shards_are_scored_shown_and_checked_like_files(tmp_path, setti
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/a.jpg", "x/../../a.jpg", "C:a.jpg", "..\\a.jpg"])
-def test_B050_member_names_that_lead_out_are_refused(tmp_path, name):
+def test_b050_member_names_that_lead_out_are_refused(tmp_path, name):
     path = write_shard(tmp_path / "a.tar", *sample("x", 0), member(name, jpeg(1)))
     assert codes_of(path) == ["unsafe_path"]
 
@@ -125,13 +125,13 @@ def test_B050_member_names_that_lead_out_are_refused(tmp_path, name):
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
 )
-def test_B050_links_and_devices_are_refused(tmp_path, kind):
+def test_b050_links_and_devices_are_refused(tmp_path, kind):
     evil = member("b.jpg", type=kind, linkname="/etc/passwd")
     assert codes_of(write_shard(tmp_path / "a.tar", *sample("x", 0), evil)) == ["unsafe_path"]
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
-def test_B053_packed_archives_are_refused_by_content(tmp_path, mode):
+def test_b053_packed_archives_are_refused_by_content(tmp_path, mode):
     path = tmp_path / "a.tar"
     with tarfile.open(path, mode) as archive:
         archive.addfile(*[member("x.jpg")[0], io.BytesIO()])
@@ -139,12 +139,12 @@ def test_B053_packed_archives_are_refused_by_content(tmp_path, mode):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tar at all" * 100])
-def test_B053_what_is_no_tar_is_refused(tmp_path, content):
+def test_b053_what_is_no_tar_is_refused(tmp_path, content):
     (tmp_path / "a.tar").write_bytes(content)
     assert codes_of(tmp_path / "a.tar") in (["format"], ["empty"])
 
 
-def test_B051_a_shard_that_is_cut_or_damaged_is_refused_wherever_it_breaks_off(tmp_path):
+def test_b051_a_shard_that_is_cut_or_damaged_is_refused_wherever_it_breaks_off(tmp_path):
     path = write_shard(tmp_path / "a.tar", *sample("x", 0), *sample("y", 1))
     content = path.read_bytes()
     with tarfile.open(path) as archive:
@@ -159,13 +159,13 @@ def test_B051_a_shard_that_is_cut_or_damaged_is_refused_wherever_it_breaks_off(t
         assert codes_of(path) == ["format"]
 
 
-def test_B052_B062_a_stem_that_comes_again_is_refused(tmp_path):
+def test_b052_b062_a_stem_that_comes_again_is_refused(tmp_path):
     write_shard(tmp_path / "a.tar", *sample("x", 0), *sample("y", 0))
     write_shard(tmp_path / "b.tar", *sample("x", 1))
     assert codes_of(tmp_path) == ["dup_id"]
 
 
-def test_B061_pictures_without_labels_and_labels_without_pictures_are_refused(tmp_path):
+def test_b061_pictures_without_labels_and_labels_without_pictures_are_refused(tmp_path):
     path = write_shard(
         tmp_path / "a.tar",
         member("x.jpg", jpeg(1)),
@@ -182,17 +182,17 @@ def test_B061_pictures_without_labels_and_labels_without_pictures_are_refused(tm
 @pytest.mark.parametrize(
     ("label", "code"), [("-1", "label_range"), ("9", "label_range"), (" 1", "label"), ("", "label")]
 )
-def test_B054_B059_labels_are_read_strictly(tmp_path, label, code):
+def test_b054_b059_labels_are_read_strictly(tmp_path, label, code):
     path = write_shard(tmp_path / "a.tar", *sample("x", label))
     assert codes_of(path, "cat\ndog\n") == [code]
 
 
-def test_B076_a_label_of_megabytes_is_refused(tmp_path):
+def test_b076_a_label_of_megabytes_is_refused(tmp_path):
     path = write_shard(tmp_path / "a.tar", member("x.cls", b"1" * 33_000), member("x.jpg", b""))
     assert codes_of(path) == ["field_too_long"]
 
 
-def test_B001_an_empty_member_and_a_shard_that_shrank_have_their_codes(tmp_path):
+def test_b001_an_empty_member_and_a_shard_that_shrank_have_their_codes(tmp_path):
     path = write_shard(tmp_path / "a.tar", member("x.cls", b"0"), member("x.jpg", b""))
     loaded = load(path)
     with pytest.raises(UnusableImage, match="empty"):
@@ -203,7 +203,7 @@ def test_B001_an_empty_member_and_a_shard_that_shrank_have_their_codes(tmp_path)
         inspect(loaded.root, "a.tar#0+999999999999")
 
 
-def test_B040_a_piece_of_a_file_outside_the_root_is_refused(tmp_path):
+def test_b040_a_piece_of_a_file_outside_the_root_is_refused(tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     write_shard(tmp_path / "a.tar", *sample("x", 0))

@@ -37,7 +37,7 @@ def client_for(item: Item, role: Role = Role.ANNOTATOR) -> Client:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_B009_a_member_gets_a_picture_that_can_do_nothing_but_be_looked_at(view):
+def test_b009_a_member_gets_a_picture_that_can_do_nothing_but_be_looked_at(view):
     item = make_item((300, 200), tail=b"<script>alert(1)</script>", suffix="JPEG")
     answer = client_for(item).get(reverse(view, args=[item.pk]))
     assert answer.status_code == 200

@@ -83,7 +83,7 @@ def test_a_worker_refuses_an_expert_of_the_other_kind(monkeypatch):
     assert "takes multiple-choice questions" in score_set.error
 
 
-def test_B092_a_question_the_expert_cannot_read_has_a_reason_and_the_rest_is_scored(monkeypatch):
+def test_b092_a_question_the_expert_cannot_read_has_a_reason_and_the_rest_is_scored(monkeypatch):
     monkeypatch.setattr(chunks, "loaded_expert", lambda _name: ShortSighted())
     dataset = make_questions(n_items=6)
     dataset.items.filter(position=1).update(quarantine_code="duplicate_option")
@@ -95,7 +95,7 @@ def test_B092_a_question_the_expert_cannot_read_has_a_reason_and_the_rest_is_sco
     assert list(reasons) == [(3, "too_long", "longer than the context")]
 
 
-def test_B084_a_choice_that_a_question_does_not_have_lies_far_below_its_least_likely(monkeypatch):
+def test_b084_a_choice_that_a_question_does_not_have_lies_far_below_its_least_likely(monkeypatch):
     monkeypatch.setattr(chunks, "loaded_expert", lambda _name: ShortSighted())
     dataset = make_questions(n_items=2)
     dataset.items.filter(position=0).update(choices=["a", "bb"])

@@ -238,7 +238,7 @@ def test_a_question_shows_its_subject_what_was_noted_and_who_says_which_choice(c
     assert "new_code" in page
 
 
-def test_B091_a_question_of_ten_thousand_marks_is_cut_in_the_list(client):
+def test_b091_a_question_of_ten_thousand_marks_is_cut_in_the_list(client):
     dataset = make_questions(n_items=6)
     dataset.items.update(
         question="Z" + "\u0301" * 10_000
@@ -249,7 +249,7 @@ def test_B091_a_question_of_ten_thousand_marks_is_cut_in_the_list(client):
     assert 0 < page.count("\u0301") < 3 * (300 + 2 * 120)
 
 
-def test_B090_a_question_is_shown_with_its_options_as_text(client):
+def test_b090_a_question_is_shown_with_its_options_as_text(client):
     dataset = make_questions(n_items=6)
     hostile = "<img src=x onerror=alert(1)> {{7*7}}"
     dataset.items.filter(position=0).update(question=hostile, choices=["None", hostile, "c", "d"])

@@ -77,7 +77,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_B090_B091_hostile_questions_are_text_inside_their_own_lines(make_page, width):
+def test_b090_b091_hostile_questions_are_text_inside_their_own_lines(make_page, width):
     dataset = make_questions(n_items=8, n_choices=10)
     for item, text in zip(dataset.items.order_by("position"), HOSTILE, strict=False):
         item.question, item.choices, item.subject = text, [text, *"bcdefghij"], text[:255]

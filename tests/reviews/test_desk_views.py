@@ -162,7 +162,7 @@ def test_a_verdict_is_recorded_once_however_often_it_is_sent():
         ({"revises": str(uuid4())}, 404),
     ],
 )
-def test_what_is_no_verdict_is_refused_and_leaves_nothing(changes, status):
+def test_b150_what_is_no_verdict_is_refused_and_leaves_nothing(changes, status):
     audit = make_audit()
     client = log_in(annotator_of(audit))
     item = lease(client, audit)[0]

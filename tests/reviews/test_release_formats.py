@@ -173,7 +173,7 @@ def test_items_that_a_format_cant_tell_apart_or_find_are_refused(tmp_path, field
     assert list(tmp_path.glob("*out*")) == []
 
 
-def test_a_subject_that_is_no_file_name_is_refused(tmp_path):
+def test_b099_a_subject_that_is_no_file_name_is_refused(tmp_path):
     audit = make_question_audit()
     Item.objects.filter(dataset=audit.dataset, position=3).update(subject="../../x")
     with pytest.raises(FormatRefusedError, match="can't be a file's name"):
@@ -432,6 +432,7 @@ def test_A19_a_cell_that_a_spreadsheet_would_compute_is_text_for_people(tmp_path
     assert neutralise(f"a{text}") == f"a{text}"
 
 
+@pytest.mark.row("B095")
 def test_A19_machine_files_stay_as_they_are(tmp_path):
     audit = make_judged_audit()
     Item.objects.filter(dataset=audit.dataset, position=0).update(key="=HYPERLINK(1)")

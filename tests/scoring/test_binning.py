@@ -37,7 +37,7 @@ def test_b113_ties_are_broken_by_key_not_by_position():
     assert equal_count_bins([0.5] * 4, 2, keys=["d", "a", "c", "b"]).tolist() == [1, 0, 1, 0]
 
 
-def test_b122_b125_fewer_items_than_bins_give_one_bin_each():
+def test_b068_b122_b125_fewer_items_than_bins_give_one_bin_each():
     assert equal_count_bins([0.3, 0.1], 15).tolist() == [1, 0]
     assert equal_count_bins([], 15).tolist() == []
     assert expected_calibration_error([0.25], [1]) == 0.75
@@ -73,7 +73,7 @@ def brute_force_ece(confidence, correct, n_bins):
 
 
 @given(seed=st.integers(0, 2**32), n_items=st.integers(1, 60), n_bins=st.integers(1, 20))
-def test_ece_equals_brute_force_and_lies_in_the_unit_interval(seed, n_items, n_bins):
+def test_b125_ece_equals_brute_force_and_lies_in_the_unit_interval(seed, n_items, n_bins):
     rng = np.random.default_rng(seed)
     confidence = rng.integers(0, 8, n_items) / 7  # many ties
     correct = rng.random(n_items) < confidence

@@ -16,7 +16,7 @@ def losses(logits, labels, *temperatures):
     return [readings.nll(number) for number in range(len(temperatures))]
 
 
-def test_worked_example_and_b112_ties_go_to_the_lowest_class():
+def test_b112_worked_example_and_ties_go_to_the_lowest_class():
     scored = score_items([[0.0, np.log(3.0)], [5.0, 5.0]], [0, 1], 1.0)
     assert scored.top1.tolist() == [1, 0]  # a tie goes to the lowest class
     np.testing.assert_allclose(scored.confidence, [0.75, 0.5])

@@ -74,7 +74,7 @@ def test_worked_example_where_the_two_rules_differ():
     ]
 
 
-def test_ties_go_to_the_lowest_class():
+def test_b112_ties_go_to_the_lowest_class():
     # Classes 0 and 1 pass for the last item with the same probability; its given label is 1.
     probabilities = np.array([[0.4, 0.2, 0.4], [0.2, 0.3, 0.5], [0.45, 0.45, 0.1]])
     for collision in COLLISIONS:
@@ -94,7 +94,7 @@ def test_only_the_cleanlab_rule_forgives_a_millionth():
     assert flagged.tolist() == [False, False, False, True]
 
 
-def test_a_class_without_items_is_never_a_candidate():
+def test_b065_a_class_without_items_is_never_a_candidate():
     probabilities = np.array([[0.4, 0.6, 0.0], [0.3, 0.7, 0.0]])
     assert confident_thresholds(probabilities, [0, 0]).tolist() == [0.35, np.inf, np.inf]
     assert confident_learning(probabilities, [0, 0]).tolist() == [False, False]

@@ -9,7 +9,7 @@ from scoring.splits import check_no_leak, in_half_a
 KEYS = [f"ILSVRC2012_val_{number:08d}" for number in range(4000)]
 
 
-def test_an_item_keeps_its_half_in_any_order_and_any_company():
+def test_b119_an_item_keeps_its_half_in_any_order_and_any_company():
     half_a = in_half_a(KEYS, seed=7)
     order = np.random.default_rng(0).permutation(len(KEYS))[:1000]
     np.testing.assert_array_equal(in_half_a([KEYS[i] for i in order], seed=7), half_a[order])

@@ -149,7 +149,7 @@ def test_no_questions_give_no_rows(llama):
 
 
 @pytest.mark.parametrize("options", ["", ",scoring=text"])
-def test_B092_a_question_longer_than_the_context_is_named_and_the_others_are_scored(options, llama):
+def test_b092_a_question_longer_than_the_context_is_named_and_the_others_are_scored(options, llama):
     questions = make_questions(4)
     questions[2] = dataclasses.replace(questions[2], question="why " * 300)
     expert = load_expert(f"transformers:{llama}{options}")
@@ -164,7 +164,7 @@ def test_B092_a_question_longer_than_the_context_is_named_and_the_others_are_sco
     assert np.isnan(logits[2]).all()
 
 
-def test_B092_a_question_that_fits_exactly_is_scored(llama):
+def test_b092_a_question_that_fits_exactly_is_scored(llama):
     expert = load_expert(f"transformers:{llama}")
     prompt = find_prompt("mmlu-original")
 
@@ -182,7 +182,7 @@ def test_B092_a_question_that_fits_exactly_is_scored(llama):
 
 
 @pytest.mark.parametrize("text", ["<|im_start|>system", "<|end|>", "a <|begin|> b"])
-def test_B093_special_tokens_in_a_question_are_read_as_text(text, llama):
+def test_b093_special_tokens_in_a_question_are_read_as_text(text, llama):
     expert = load_expert(f"transformers:{llama}")
     special = set(train_tokenizer().all_special_ids)
     (ids,) = expert._questions.encode([text])
@@ -209,7 +209,7 @@ def forget(token: str) -> Callable[[dict], None]:
     return change
 
 
-def test_B093_a_control_token_that_cannot_be_split_is_quarantined(llama, tmp_path):
+def test_b093_a_control_token_that_cannot_be_split_is_quarantined(llama, tmp_path):
     def add_role(document: dict) -> None:
         # As in Phi-3, whose roles are added tokens that aren't called special.
         kept = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
@@ -227,7 +227,7 @@ def test_B093_a_control_token_that_cannot_be_split_is_quarantined(llama, tmp_pat
     assert refusal.value.problems == {0: InputProblem("special_token", detail)}
 
 
-def test_B094_a_tokenizer_that_splits_a_letter_is_refused_and_another_way_is_named(llama, tmp_path):
+def test_b094_a_tokenizer_that_splits_a_letter_is_refused_and_another_way_is_named(llama, tmp_path):
     folder = copy_model(llama, tmp_path / "copy", forget("ĠB"))
     with pytest.raises(ExpertRefused, match=r"letter B is not one token.*try scoring=text") as no:
         load_expert(f"transformers:{folder}")
@@ -236,7 +236,7 @@ def test_B094_a_tokenizer_that_splits_a_letter_is_refused_and_another_way_is_nam
     assert np.isfinite(expert.predict([Question("Who?", ("a", "b"))])).all()
 
 
-def test_B094_two_letters_of_one_token_are_refused(llama, tmp_path):
+def test_b094_two_letters_of_one_token_are_refused(llama, tmp_path):
     def ignore_case_and_more(document: dict) -> None:
         document["normalizer"] = {
             "type": "Replace", "pattern": {"String": " B"}, "content": " A"
@@ -247,7 +247,7 @@ def test_B094_two_letters_of_one_token_are_refused(llama, tmp_path):
         load_expert(f"transformers:{folder}")
 
 
-def test_B094_letters_beyond_the_known_ones_are_refused_when_they_are_needed(llama, tmp_path):
+def test_b094_letters_beyond_the_known_ones_are_refused_when_they_are_needed(llama, tmp_path):
     folder = copy_model(llama, tmp_path / "copy", forget("ĠH"))
     expert = load_expert(f"transformers:{folder}")
     assert expert.predict([Question("Who?", tuple("abcdefg"))]).shape == (1, 7)

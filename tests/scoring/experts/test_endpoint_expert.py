@@ -175,12 +175,12 @@ def problem_of(load, question: Question) -> str:
     return refusal.value.problems[1].code
 
 
-def test_B092_a_question_longer_than_the_context_is_set_aside_and_the_others_are_scored(load):
+def test_b092_a_question_longer_than_the_context_is_set_aside_and_the_others_are_scored(load):
     assert problem_of(load, Question("why? " * CONTEXT, ("a", "b"))) == "too_long"
 
 
 @pytest.mark.parametrize("text", ["<|im_start|>system", "[INST] obey", "</s>", "<end_of_turn>"])
-def test_B093_a_question_that_could_play_a_role_is_set_aside(load, text):
+def test_b093_a_question_that_could_play_a_role_is_set_aside(load, text):
     assert problem_of(load, Question(f"What does {text} do?", ("a", "b"))) == "special_token"
     assert problem_of(load, Question("Which?", ("a", text))) == "special_token"
 

@@ -22,7 +22,7 @@ def test_a_name_without_a_known_backend_is_refused_and_the_backends_are_listed(n
         parse_expert(name)
 
 
-def test_B141_an_unknown_architecture_is_refused_with_close_matches():
+def test_b141_an_unknown_architecture_is_refused_with_close_matches():
     with pytest.raises(UnknownExpertError, match="resnet18"):
         parse_expert("timm:resnt18")
 
@@ -74,7 +74,7 @@ def test_a_missing_weights_file_is_refused_with_the_places_looked_at(tmp_path):
         ({"device": "cuda:x"}, "device"),
     ],
 )
-def test_B141_options_no_machine_can_honour_are_refused(options, code):
+def test_b141_options_no_machine_can_honour_are_refused(options, code):
     with pytest.raises(ExpertRefused) as refusal:
         load_expert("stub:10", **options)
     assert refusal.value.reason_code == code
@@ -84,7 +84,7 @@ def test_B141_options_no_machine_can_honour_are_refused(options, code):
     "options",
     ["precision=int4", "resize=soft", "precision=", "shots=5", "resize=exact,resize=fast"],
 )
-def test_B141_unknown_options_and_values_in_a_name_are_refused(options):
+def test_b141_unknown_options_and_values_in_a_name_are_refused(options):
     with pytest.raises(UnknownExpertError, match=options.partition("=")[0]):
         parse_expert(f"timm:resnet18,{options}")
 

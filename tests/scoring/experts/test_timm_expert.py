@@ -168,7 +168,7 @@ def test_who_resizes_is_part_of_the_fingerprint(plain_file):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])
-def test_B035_a_pixel_and_a_strip_are_scored_from_their_middle(size, mode):
+def test_b035_a_pixel_and_a_strip_are_scored_from_their_middle(size, mode):
     config = TransformConfig((3, 224, 224), (0.5,) * 3, (0.5,) * 3, "bicubic", 0.95, mode)
     [picture] = random_pictures(1, size)
     transform = Transform(config)
@@ -182,7 +182,7 @@ def test_float16_is_refused_on_a_cpu(plain_file):
     assert refusal.reason_code == "precision"
 
 
-def test_B134_weights_that_are_not_finite_are_refused(tmp_path, plain_model):
+def test_b134_weights_that_are_not_finite_are_refused(tmp_path, plain_model):
     state = state_of(plain_model)
     state["fc.bias"][3] = np.nan
     path = tmp_path / "nan.safetensors"
@@ -192,7 +192,7 @@ def test_B134_weights_that_are_not_finite_are_refused(tmp_path, plain_model):
     assert "fc.bias" in refusal.message
 
 
-def test_B135_missing_unexpected_and_misshapen_keys_are_listed(tmp_path, plain_model):
+def test_b135_missing_unexpected_and_misshapen_keys_are_listed(tmp_path, plain_model):
     state = state_of(plain_model)
     state["extra"] = state.pop("fc.bias")
     state["bn1.weight"] = np.ones(3, np.float32)
@@ -204,7 +204,7 @@ def test_B135_missing_unexpected_and_misshapen_keys_are_listed(tmp_path, plain_m
         assert problem in refusal.message
 
 
-def test_B135_another_architecture_is_refused_with_at_most_twenty_keys(plain_file):
+def test_b135_another_architecture_is_refused_with_at_most_twenty_keys(plain_file):
     refusal = refusal_of(f"timm:test_vit@{plain_file}")
     assert refusal.reason_code == "strict_load"
     assert refusal.message.count("missing") + refusal.message.count("unexpected") == 20
@@ -239,7 +239,7 @@ def test_a_file_cannot_choose_more_than_its_own_shape(tmp_path, plain_model, cha
     assert refusal_of(f"timm:{ARCHITECTURE}@{path}").reason_code == code
 
 
-def test_B141_a_device_that_is_not_there_is_refused(plain_file):
+def test_b141_a_device_that_is_not_there_is_refused(plain_file):
     with pytest.raises(ExpertRefused) as refusal:
         load_expert(f"timm:{ARCHITECTURE}@{plain_file}", device="cuda:99")
     assert refusal.value.reason_code == "device"
@@ -264,7 +264,7 @@ from scoring.experts import ExpertRefused, UnknownExpertError, load_expert, pars
     )
 
 
-def test_B140_weights_that_are_not_here_are_refused_in_two_seconds_without_a_socket(tmp_path):
+def test_b140_weights_that_are_not_here_are_refused_in_two_seconds_without_a_socket(tmp_path):
     start = time.monotonic()
     run = run_offline(
         """
@@ -309,7 +309,7 @@ def test_fetched_weights_lie_under_the_weights_root_by_name(tmp_path):
     assert expert.card.n_classes == 1000
 
 
-def test_B138_fetched_weights_that_changed_since_are_refused(tmp_path):
+def test_b138_fetched_weights_that_changed_since_are_refused(tmp_path):
     torch.manual_seed(1)
     path = tmp_path / "timm" / "test_resnet.r160_in1k.safetensors"
     write_weights(path, state_of(timm.create_model(ARCHITECTURE)), {})

@@ -106,7 +106,7 @@ def test_a_name_with_options_of_language_models_is_refused(vit):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
-def test_B035_a_pixel_and_a_strip_are_scored(tmp_path, size):
+def test_b035_a_pixel_and_a_strip_are_scored(tmp_path, size):
     expert = load_expert(f"transformers:{write_image_model(tmp_path, 'resnet')}", device="cpu")
     start = time.thread_time()
     assert np.isfinite(expert.predict([Image.new("RGB", size)])).all()
@@ -123,7 +123,7 @@ class Canary:
         return Path.mkdir, (self.path,)
 
 
-def test_B130_B131_pickles_are_refused_by_content_and_never_opened(folder, tmp_path):
+def test_b130_b131_pickles_are_refused_by_content_and_never_opened(folder, tmp_path):
     evil = pickle.dumps(Canary(tmp_path / "canary"))
     for name in ("pytorch_model.bin", "extra.txt", "model.safetensors"):
         kept = (folder / name).read_bytes() if (folder / name).exists() else None
@@ -135,7 +135,7 @@ def test_B130_B131_pickles_are_refused_by_content_and_never_opened(folder, tmp_p
 
 
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
-def test_B136_code_named_by_model_or_processor_is_refused_before_the_library(
+def test_b136_code_named_by_model_or_processor_is_refused_before_the_library(
     folder, name, monkeypatch
 ):
     change_json(folder / name, auto_map={"AutoImageProcessor": "evil.Processor"})
@@ -143,12 +143,12 @@ def test_B136_code_named_by_model_or_processor_is_refused_before_the_library(
     assert refuse(folder).reason_code == "remote_code"
 
 
-def test_B136_a_python_file_in_the_folder_is_refused(folder):
+def test_b136_a_python_file_in_the_folder_is_refused(folder):
     (folder / "modeling.py").write_text("raise SystemExit")
     assert refuse(folder).reason_code == "remote_code"
 
 
-def test_B134_B135_weights_that_are_broken_or_of_another_model_are_refused(folder):
+def test_b134_b135_weights_that_are_broken_or_of_another_model_are_refused(folder):
     path = folder / "model.safetensors"
     library = pytest.importorskip("safetensors.numpy")
     state = library.load_file(path)

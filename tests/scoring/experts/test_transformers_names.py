@@ -77,7 +77,7 @@ def test_options_behind_the_folder_are_read(llama):
 
 
 @pytest.mark.parametrize("name", ["gpt2", "owner/model", "HuggingFaceTB/SmolLM2-135M-Instruct"])
-def test_B140_a_model_that_is_not_here_is_refused_at_once_naming_the_command(
+def test_b140_a_model_that_is_not_here_is_refused_at_once_naming_the_command(
     name, tmp_path, monkeypatch
 ):
     def connect(*_args):
@@ -92,7 +92,7 @@ def test_B140_a_model_that_is_not_here_is_refused_at_once_naming_the_command(
     assert f"fetch_expert transformers:{name}" in refusal.value.message
 
 
-def test_B140_a_missing_path_is_refused_with_the_places_looked_at(tmp_path):
+def test_b140_a_missing_path_is_refused_with_the_places_looked_at(tmp_path):
     refusal = refuse("./models/none/there", weights_root=tmp_path)
     assert refusal.reason_code == "weights_missing"
     assert str(tmp_path) in refusal.message
@@ -110,7 +110,7 @@ def test_a_fetched_model_and_a_relative_folder_are_found_under_the_weights_root(
     assert parse_expert("transformers:root/mine", weights_root=root).weights == mine
 
 
-def test_B130_a_pickle_beside_the_weights_is_refused_and_never_opened(folder, tmp_path):
+def test_b130_a_pickle_beside_the_weights_is_refused_and_never_opened(folder, tmp_path):
     canary = tmp_path / "canary"
     for name in ("pytorch_model.bin", "notes.txt", "tokenizer.pkl", "extra/deep.pt"):
         path = folder / name
@@ -122,7 +122,7 @@ def test_B130_a_pickle_beside_the_weights_is_refused_and_never_opened(folder, tm
     parse_expert(f"transformers:{folder}")
 
 
-def test_B131_an_evil_file_called_safetensors_is_refused_by_content(folder, tmp_path):
+def test_b131_an_evil_file_called_safetensors_is_refused_by_content(folder, tmp_path):
     canary = tmp_path / "canary"
     (folder / "model.safetensors").write_bytes(pickle.dumps(Canary(canary)))
     refusal = refuse(folder)
@@ -140,18 +140,18 @@ def test_B131_an_evil_file_called_safetensors_is_refused_by_content(folder, tmp_
         ("harmless.txt", b"PK\x03\x04"),
     ],
 )
-def test_B132_other_formats_beside_the_weights_are_refused(folder, name, start):
+def test_b132_other_formats_beside_the_weights_are_refused(folder, name, start):
     (folder / name).write_bytes(start + b"\0" * 20)
     assert refuse(folder).reason_code == "weights_format"
 
 
-def test_B133_a_damaged_header_is_refused(folder):
+def test_b133_a_damaged_header_is_refused(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-4])
     assert refuse(folder).reason_code == "weights_header"
 
 
-def test_B134_weights_that_are_not_finite_are_refused(folder):
+def test_b134_weights_that_are_not_finite_are_refused(folder):
     from safetensors.numpy import load_file
 
     tensors = load_file(folder / "model.safetensors")
@@ -162,7 +162,7 @@ def test_B134_weights_that_are_not_finite_are_refused(folder):
     assert refusal.value.reason_code == "bad_weights"
 
 
-def test_B135_missing_and_unexpected_weights_are_listed(folder):
+def test_b135_missing_and_unexpected_weights_are_listed(folder):
     from safetensors.numpy import load_file
 
     tensors = load_file(folder / "model.safetensors")
@@ -185,7 +185,7 @@ def test_B135_missing_and_unexpected_weights_are_listed(folder):
         {"_attn_implementation": "someone/flash-attn"},
     ],
 )
-def test_B136_a_configuration_that_asks_for_code_is_refused(folder, name, changes):
+def test_b136_a_configuration_that_asks_for_code_is_refused(folder, name, changes):
     change_json(folder / name, **changes)
     refusal = refuse(folder)
     assert refusal.reason_code == "remote_code"
@@ -193,14 +193,14 @@ def test_B136_a_configuration_that_asks_for_code_is_refused(folder, name, change
 
 
 @pytest.mark.parametrize("name", ["modeling_llama.py", "sub/tokenizer.py", "a.ipynb"])
-def test_B136_code_in_the_folder_is_refused(folder, name):
+def test_b136_code_in_the_folder_is_refused(folder, name):
     path = folder / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("raise SystemExit('run')")
     assert refuse(folder).reason_code == "remote_code"
 
 
-def test_B137_a_huge_tokenizer_is_refused_before_it_is_read(folder):
+def test_b137_a_huge_tokenizer_is_refused_before_it_is_read(folder):
     with (folder / "tokenizer.json").open("wb") as file:
         file.truncate(500_000_000)
     assert refuse(folder).reason_code == "tokenizer_size"
@@ -211,7 +211,7 @@ def test_B137_a_huge_tokenizer_is_refused_before_it_is_read(folder):
     [("(a{1,30}){4}$", "tokenizer_timeout"), ("(a+)+$", "tokenizer")],
     ids=["too slow", "gives up"],
 )
-def test_B137_a_tokenizer_whose_pattern_never_ends_is_stopped(folder, monkeypatch, pattern, code):
+def test_b137_a_tokenizer_whose_pattern_never_ends_is_stopped(folder, monkeypatch, pattern, code):
     monkeypatch.setattr(causal_lm_weights, "TOKENIZER_SECONDS", 3)
     split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
     change_json(folder / "tokenizer.json", pre_tokenizer=split | {"invert": False})
@@ -227,7 +227,7 @@ def test_a_tokenizer_that_is_none_is_refused(folder):
     assert refusal.value.reason_code == "tokenizer"
 
 
-def test_B138_a_fetched_file_that_changed_is_refused(folder):
+def test_b138_a_fetched_file_that_changed_is_refused(folder):
     (folder / "fetched.json").write_text(json.dumps({"files": {"model.safetensors": "0" * 64}}))
     with pytest.raises(ExpertRefused, match="is not what was fetched") as refusal:
         load_expert(f"transformers:{folder}")
@@ -235,7 +235,7 @@ def test_B138_a_fetched_file_that_changed_is_refused(folder):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
-def test_B139_a_git_lfs_pointer_says_what_to_do(folder, name):
+def test_b139_a_git_lfs_pointer_says_what_to_do(folder, name):
     (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     refusal = refuse(folder)
     assert refusal.reason_code == "lfs_pointer"

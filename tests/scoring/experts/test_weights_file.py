@@ -72,7 +72,7 @@ class Canary:
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".txt"])
-def test_B130_B131_a_pickle_is_refused_by_content_under_any_name_and_never_run(tmp_path, suffix):
+def test_b130_b131_a_pickle_is_refused_by_content_under_any_name_and_never_run(tmp_path, suffix):
     canary = tmp_path / "canary"
     path = tmp_path / f"evil{suffix}"
     path.write_bytes(pickle.dumps(Canary(canary)))
@@ -80,7 +80,7 @@ def test_B130_B131_a_pickle_is_refused_by_content_under_any_name_and_never_run(t
     assert not canary.exists()
 
 
-def test_B132_archives_and_other_frameworks_are_refused_by_content(tmp_path):
+def test_b132_archives_and_other_frameworks_are_refused_by_content(tmp_path):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr("model/data.pkl", b"x")
@@ -91,13 +91,13 @@ def test_B132_archives_and_other_frameworks_are_refused_by_content(tmp_path):
         assert refusal_code(path) == "weights_format"
 
 
-def test_B133_a_header_over_one_megabyte_is_refused_without_reading_it(tmp_path):
+def test_b133_a_header_over_one_megabyte_is_refused_without_reading_it(tmp_path):
     path = header_file(tmp_path / "a", b"{" + b" " * 1_000_000 + b"}")
     with pytest.raises(ExpertRefused, match="1000002 bytes, at most 1000000"):
         read_header(path)
 
 
-def test_B133_more_than_twenty_thousand_tensors_are_refused_quickly(tmp_path):
+def test_b133_more_than_twenty_thousand_tensors_are_refused_quickly(tmp_path):
     names = {f"{number:x}": [] for number in range(20_001)}
     text = json.dumps(names, separators=(",", ":"))
     path = header_file(tmp_path / "a", text.encode())
@@ -136,17 +136,17 @@ def test_B133_more_than_twenty_thousand_tensors_are_refused_quickly(tmp_path):
         "shape no list", "no object", "metadata no text", "cut JSON", "deep", "huge", "encoding",
     ],
 )  # fmt: skip
-def test_B133_a_malformed_header_is_refused(tmp_path, document):
+def test_b133_a_malformed_header_is_refused(tmp_path, document):
     assert refusal_code(header_file(tmp_path / "a", document, b"1234")) == "weights_header"
 
 
-def test_B133_a_file_cut_inside_its_header_is_refused(tmp_path):
+def test_b133_a_file_cut_inside_its_header_is_refused(tmp_path):
     path = header_file(tmp_path / "a", {"a": tensor(0, 4)}, b"1234")
     path.write_bytes(path.read_bytes()[:20])
     assert refusal_code(path) == "weights_header"
 
 
-def test_B139_a_git_lfs_pointer_is_named(tmp_path):
+def test_b139_a_git_lfs_pointer_is_named(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 130\n")
     assert refusal_code(path) == "lfs_pointer"
@@ -154,7 +154,7 @@ def test_B139_a_git_lfs_pointer_is_named(tmp_path):
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_B133_damage_anywhere_is_either_harmless_or_refused(tmp_path_factory, data):
+def test_b133_damage_anywhere_is_either_harmless_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("fuzz") / "a"
     header_file(path, {"a": tensor(0, 8, [2], "F32"), "b": tensor(8, 12)}, b"x" * 12)
     content = bytearray(path.read_bytes())
