@@ -172,11 +172,9 @@ def recall_verdicts(sample: Sample, annotator: User, mode: Mode) -> list[Past]:
     judgments = list(reversed(newest))
     questions = describe_slots(sample, annotator, [each.slot for each in judgments], mode)
     cards = find_class_cards(sample.audit.dataset, labels_of(judgments))
-    revealed = set(
-        Reveal.objects.filter(annotator=annotator, sampled_item__sample=sample).values_list(
-            "sampled_item", flat=True
-        )
-    )
+    items = [each.slot.sampled_item_id for each in judgments]
+    reveals = Reveal.objects.filter(annotator=annotator, sampled_item__in=items)
+    revealed = set(reveals.values_list("sampled_item", flat=True))
     return [
         Past(
             question,

@@ -117,7 +117,11 @@ def _take(
     for item, slot in candidates:
         one_per_item.setdefault(item, slot)
     chosen = list(one_per_item.values())[:missing]
-    taken = sample.slots.filter(pk__in=chosen, state=STATE.OPEN).update(
+    # Said the other way round, or SQLite would walk through all open slots to find these few.
+    still_open = ReviewSlot.objects.filter(pk__in=chosen).exclude(
+        state__in=[STATE.LEASED, STATE.JUDGED]
+    )
+    taken = still_open.update(
         state=STATE.LEASED, annotator=annotator, leased_until=lease_end(), epoch=F("epoch") + 1
     )
     if GOLD in known:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -338,3 +341,39 @@ def test_a_verdict_costs_a_fixed_number_of_queries(django_assert_max_num_queries
     item = lease(client, audit)[0]
     with django_assert_max_num_queries(10):
         post(client, "judge", audit, verdict_on(item))
+
+
+@contextmanager
+def counted_steps() -> Iterator[list[int]]:
+    """Count what SQLite does meanwhile, in hundreds of steps of its machine, whatever the time."""
+    steps = [0]
+
+    def count() -> int:
+        steps[0] += 1
+        return 0
+
+    connection.ensure_connection()
+    connection.connection.set_progress_handler(count, 100)
+    try:
+        yield steps
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite counts its steps")
+def test_leases_verdicts_and_a_return_cost_the_same_in_a_long_queue():
+    def work(n_items: int) -> int:
+        audit = make_ready_audit(make_dataset(make_project(), n_items=n_items), n_flags=6)
+        make_sample(audit, n_items)
+        client = log_in(annotator_of(audit))
+        with counted_steps() as steps:
+            first = post(client, "lease", audit, {"mode": "full", "recall": True}).json()["items"]
+            for item in first[:3]:
+                post(client, "judge", audit, verdict_on(item, mode="quick"))
+            post(client, "lease", audit, {"mode": "full", "recall": True, "has": []})
+            post(client, "heartbeat", audit, {})
+        return steps[0]
+
+    short, long = work(40), work(800)
+    # Only how many verdicts there are is counted from end to end, by an index.
+    assert long < 1.3 * short
