@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench serve worker setup
+.PHONY: demo test check bench docs serve worker setup
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -33,6 +33,9 @@ check: $(READY)
 	$(VENV)/bin/lint-imports
 	$(RUN) makemigrations --check --dry-run
 	$(MAKE) test
+
+docs: $(READY)
+	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build $(ARGS)
 
 bench: $(READY)
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
