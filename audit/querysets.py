@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
     from audit.models import (
+        ApiToken,
         Audit,
         Chunk,
         Dataset,
@@ -30,14 +31,31 @@ if TYPE_CHECKING:
 
 
 def membership(prefix: str, user: Person, at_least: Role | int) -> Q:
-    """Return the condition "user has at least this role in the project at `prefix`"."""
+    """Return the condition "user has at least this role in the project at `prefix`".
+
+    Whoever comes with an API token for one project (`limited_to`) has no other.
+    """
     path = f"{prefix}__memberships" if prefix else "memberships"
-    return Q(**{f"{path}__user": user.pk, f"{path}__role__gte": int(at_least)})
+    condition = Q(**{f"{path}__user": user.pk, f"{path}__role__gte": int(at_least)})
+    only: int | None = getattr(user, "limited_to", None)
+    return condition if only is None else condition & Q(**{f"{path}__project": only})
 
 
 def may_be_tried() -> Q:
     """Return the condition that pending work isn't put off until something is back."""
     return Q(not_before__isnull=True) | Q(not_before__lte=Now())
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """API tokens."""
+
+    def open_to(self, user: Person) -> ApiTokenQuerySet:
+        """Their own, which nobody else sees."""
+        return self.filter(user=user.pk)
+
+    def active(self) -> ApiTokenQuerySet:
+        """Neither revoked nor expired."""
+        return self.filter(revoked_at=None, expires_at__gt=Now())
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):

@@ -25,8 +25,8 @@ _PATTERNS = [
     # password=..., and "api_key": "..." as in JSON. A bare "tokens: 5" is no secret.
     (re.compile(rf"({_NAME}\s*=\s*)(['\"]?)[^\s'\",;&)]+", re.IGNORECASE), r"\1\2***"),
     (re.compile(rf"(['\"]{_NAME}['\"]\s*:\s*['\"])[^'\"]+", re.IGNORECASE), r"\1***"),
-    # What well-known services hand out as keys.
-    (re.compile(r"\b(?:hf_|sk-|gh[pousr]_|AKIA)[A-Za-z0-9_-]{12,}"), HIDDEN),
+    # What well-known services hand out as keys, and what we do.
+    (re.compile(r"\b(?:laudit_|hf_|sk-|gh[pousr]_|AKIA)[A-Za-z0-9_-]{12,}"), HIDDEN),
 ]
 _SECRET_VARIABLE = re.compile(r"(KEY|SECRET|TOKEN|PASSWORD)(_ID)?$")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from audit.views import (
+    api_tokens,
     audits,
     calibration,
     calibrators,
@@ -48,6 +49,8 @@ urlpatterns = [
     path("audits/<int:pk>/queue/pairs/", queue_pairs.queue_pairs, name="queue_pairs"),
     path("audits/<int:pk>/queue.csv", queue_pairs.queue_csv, name="queue_csv"),
     path("audits/<int:pk>/queue/<int:item_pk>/", queue.queue_item, name="queue_item"),
+    path("tokens/", api_tokens.api_tokens, name="api_tokens"),
+    path("tokens/<int:pk>/revoke/", api_tokens.revoke_api_token, name="revoke_api_token"),
     path("items/<int:pk>/image/", pictures.item_image, name="item_image"),
     path("items/<int:pk>/thumb/", pictures.item_thumb, name="item_thumb"),
 ]

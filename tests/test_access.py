@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from audit.models import Audit, Role
+from tests.api.operations import OPERATIONS, registered
 from tests.factories import make_member, make_project, make_ready_audit, make_sample
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +17,7 @@ METHODS = ["get", "post", "put", "patch", "delete", "head", "options"]
 FOR_ANNOTATORS = {
     "home", "home_progress", "desk", "lease", "judge", "undo", "heartbeat", "hand_back",
     "reveal", "refer", "guide", "preferences", "class_search", "item_image", "item_thumb", "login",
-    "logout", "healthz",
+    "logout", "healthz", "api_tokens",
 }  # fmt: skip
 
 
@@ -81,3 +82,9 @@ def test_an_annotator_reaches_the_desk_and_no_managers_page(client):
             assert answer.status_code in {200, 204, 302, 405}, f"{route}: {answer.status_code}"
         else:
             assert answer.status_code in {404, 405}, f"{route}: {answer.status_code}"
+
+
+def test_every_operation_of_the_api_is_listed_with_its_scope_and_none_that_is_not():
+    """By that list tests/api/test_access.py tries them all, for every role and scope."""
+    listed = {(name, call.method, call.path, call.scope) for name, call in OPERATIONS.items()}
+    assert set(registered()) == listed

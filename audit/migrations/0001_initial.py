@@ -353,4 +353,23 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('audit', 'kind', 'number'), name='one_measurement_per_number')],
             },
         ),
+        migrations.CreateModel(
+            name='ApiToken',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(help_text='What it is for.', max_length=80)),
+                ('scopes', models.JSONField()),
+                ('prefix', models.CharField(help_text='How the secret begins: tells tokens apart.', max_length=16)),
+                ('sha256', models.CharField(help_text='Of the secret.', max_length=64, unique=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('expires_at', models.DateTimeField()),
+                ('last_used_at', models.DateTimeField(blank=True, help_text='To the minute.', null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('project', models.ForeignKey(blank=True, help_text='The only project it opens; none: every project of its person.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='api_tokens', to='audit.project')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['-pk'],
+            },
+        ),
     ]

@@ -1,5 +1,6 @@
 """What the audit app stores, one file per subject."""
 
+from audit.models.api_tokens import ApiToken, Scope
 from audit.models.audits import Audit, AuditExpert, Flag
 from audit.models.claims import Claimable
 from audit.models.datasets import Dataset, DatasetClass, FewShotExample, Item
@@ -9,6 +10,7 @@ from audit.models.scores import Chunk, ScoreSet, UnscorableItem
 from audit.models.workers import Installation, Worker
 
 __all__ = [
+    "ApiToken",
     "Audit",
     "AuditExpert",
     "Chunk",
@@ -23,6 +25,7 @@ __all__ = [
     "Membership",
     "Project",
     "Role",
+    "Scope",
     "ScoreSet",
     "UnscorableItem",
     "Worker",

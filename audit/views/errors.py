@@ -1,11 +1,11 @@
-"""What a page answers when something broke: 503 while the database is away, else 500."""
+"""What is answered when something broke: 503 while the database is away, else 500."""
 
 from __future__ import annotations
 
 import sys
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
 from django.template.loader import render_to_string
 
 RETRY_AFTER_SECONDS = 5
@@ -21,3 +21,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
         page = render_to_string("503.html", {"again_after": again})
         return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     return HttpResponseServerError(render_to_string("500.html"))
+
+
+def api_error(_request: HttpRequest) -> JsonResponse:
+    """Answer a request to the API that raised, in the API's one shape."""
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        refusal = {"code": "unavailable", "message": "the database is away; try again"}
+        again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return JsonResponse(refusal, status=503, headers=again)
+    refusal = {"code": "internal", "message": "something broke here; it is in the log"}
+    return JsonResponse(refusal, status=500)

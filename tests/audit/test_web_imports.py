@@ -14,7 +14,7 @@ print(*sys.modules)
 """
 # Each takes several megabytes in every web process, and belongs to pages opened now and then.
 HEAVY = ["scipy.special", "scipy.optimize", "sklearn", "pyarrow", "matplotlib", "pandas", "torch",
-         "onnxruntime", "django.contrib.admin", "nltk"]  # fmt: skip
+         "onnxruntime", "django.contrib.admin", "nltk", "ninja", "pydantic"]  # fmt: skip
 
 
 def test_a_web_process_starts_without_the_libraries_that_desks_do_without(fresh_home):

@@ -1,0 +1,104 @@
+"""Every operation x scope x role: what isn't listed fails, what is of others isn't there."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from django.apps import apps
+from django.test import Client
+
+from audit.models import ApiToken, Membership, Role, Scope
+from tests.api.callers import START, caller, send
+from tests.api.operations import OPERATIONS, Call
+from tests.api.scene import make_scene
+from tests.factories import make_member, make_project
+
+pytestmark = pytest.mark.django_db
+CHILDREN = {name: call for name, call in OPERATIONS.items() if "{" in call.path}
+
+
+def test_every_operation_is_described():
+    paths = Client().get(f"{START}/openapi.json").json()["paths"]
+    described = {
+        (operation["operationId"], method.upper(), path.removeprefix(START))
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+    assert described == {(name, call.method, call.path) for name, call in OPERATIONS.items()}
+
+
+def run(client: Client, call: Call, scene):
+    return send(client, call.method, call.path.format(**scene.numbers), call.body, **call.headers)
+
+
+def hash_rows() -> str:
+    """All rows of every table but for tokens, whose last use is noted."""
+    digest = hashlib.sha256()
+    for model in apps.get_models():
+        if model is not ApiToken:
+            digest.update(repr(list(model._base_manager.order_by("pk").values())).encode())
+    return digest.hexdigest()
+
+
+@pytest.fixture
+def scene():
+    return make_scene()
+
+
+@pytest.mark.row("A03")
+def test_a_stranger_is_told_to_bring_a_token_and_nothing_else(scene):
+    logged_in = Client()
+    logged_in.force_login(scene.member(Role.ADMIN))
+    wrong = Client(headers={"Authorization": "Bearer laudit_" + "a" * 43})
+    before = hash_rows()
+    for client in (Client(), logged_in, wrong):
+        for name, call in OPERATIONS.items():
+            answer = run(client, call, scene)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), name
+    assert hash_rows() == before
+
+
+def test_a_token_without_the_scope_is_refused_everywhere(scene):
+    admin = scene.member(Role.ADMIN)
+    others = {
+        scope: caller(admin, *(each for each in Scope.values if each != scope))
+        for scope in Scope.values
+    }
+    before = hash_rows()
+    for name, call in OPERATIONS.items():
+        answer = run(others[call.scope], call, scene)
+        assert (answer.status_code, answer.json()["code"]) == (403, "scope"), name
+    assert hash_rows() == before
+
+
+@pytest.mark.row("A03")
+@pytest.mark.parametrize("role", list(Role))
+def test_what_belongs_to_another_project_is_not_there(scene, role):
+    stranger = make_member(make_project("Elsewhere"), role)
+    limited = scene.member(Role.ADMIN)
+    elsewhere = make_project("Elsewhere too")
+    Membership.objects.create(project=elsewhere, user=limited, role=role)
+    before = hash_rows()
+    for client in (caller(stranger), caller(limited, project=elsewhere)):
+        for name, call in CHILDREN.items():
+            answer = run(client, call, scene)
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), name
+    assert hash_rows() == before
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_finds_what_it_may_use_and_nothing_above(scene, role):
+    client = caller(scene.member(role))
+    for name, call in CHILDREN.items():
+        if call.role is not None and role < call.role:
+            before = hash_rows()
+            answer = run(client, call, scene)
+            assert answer.status_code == 404, f"{name}: {answer.content!r}"
+            assert hash_rows() == before, name
+    for name, call in CHILDREN.items():
+        if call.role is not None and role >= call.role:
+            answer = run(client, call, scene)
+            assert answer.status_code < 300 or answer.status_code in {409, 422}, (
+                f"{name}: {answer.content!r}"
+            )
