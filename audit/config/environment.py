@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,6 +47,16 @@ def read_list(env: Mapping[str, str], name: str, *, default: list[str]) -> list[
     """Return a comma-separated setting."""
     values = [part.strip() for part in env.get(name, "").split(",")]
     return [value for value in values if value] or default
+
+
+def read_choice(env: Mapping[str, str], name: str, *, choices: Sequence[str]) -> str:
+    """Return one of the words allowed, the first of them where nothing is set."""
+    raw = env.get(name, "").strip().lower()
+    if not raw:
+        return choices[0]
+    if raw not in choices:
+        raise SettingError(f"{name} must be one of {', '.join(choices)}, got {raw!r}")
+    return raw
 
 
 def read_home(env: Mapping[str, str], checkout: Path) -> Path:

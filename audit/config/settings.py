@@ -9,6 +9,7 @@ import environ
 from csp.constants import NONE, SELF
 
 from audit.config.environment import (
+    read_choice,
     read_endpoints,
     read_flag,
     read_home,
@@ -44,6 +45,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "audit.views.request_ids.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -210,20 +212,22 @@ LEASE_SECONDS = read_number(
 # Model servers that experts and judges may ask, by name. Their keys are read where they are used.
 ENDPOINTS = read_endpoints(os.environ)
 
+# Lines for people, or one JSON document a line for what collects logs.
+LOG_FORMAT = read_choice(os.environ, "LABEL_AUDIT_LOG_FORMAT", choices=("text", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {
-            "class": "audit.redaction.RedactingFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-        }
+        "text": {"()": "audit.log_lines.LineFormatter"},
+        "json": {"()": "audit.log_lines.JsonFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "audit": {"level": "INFO"},
         "reviews": {"level": "INFO"},
+        # The web server's own words come the same way, and escaped: they quote what clients send.
+        "gunicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         # It warns that messages in a folder have no host name.
         "kombu.connection": {"level": "ERROR"},
     },
