@@ -13,6 +13,7 @@ from scoring.experts.endpoints import Endpoint, EndpointError, parse_endpoints
 
 KNOWN_BAD_KEYS = ("django-insecure", "secret", "changeme", "change-me")
 MIN_KEY_LENGTH = 40
+MIN_TOKEN_LENGTH = 20
 
 
 class SettingError(ValueError):
@@ -89,6 +90,19 @@ def read_secret_key(env: Mapping[str, str], home: Path) -> str:
             os.link(temporary, path)
         temporary.unlink()
     return path.read_text(encoding="ascii")
+
+
+def read_token(env: Mapping[str, str], name: str) -> str:
+    """Return a token of printable ASCII without blanks that can't be guessed, or nothing."""
+    token = env.get(name, "").strip()
+    if token and (
+        len(token) < MIN_TOKEN_LENGTH
+        or not token.isascii()
+        or not token.isprintable()
+        or " " in token
+    ):
+        raise SettingError(f"{name} must be at least {MIN_TOKEN_LENGTH} random characters of ASCII")
+    return token
 
 
 def read_endpoints(env: Mapping[str, str]) -> dict[str, Endpoint]:

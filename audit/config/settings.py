@@ -16,6 +16,7 @@ from audit.config.environment import (
     read_list,
     read_number,
     read_secret_key,
+    read_token,
 )
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -204,6 +205,18 @@ LABEL_AUDIT_RECONCILERS = [
     "reviews.services.releases.reconcile_releases",
     "reviews.services.leases.reopen_expired",
 ]
+# What `/readyz` looks at beside database, disk and Redis, and the figures of `/metrics`.
+LABEL_AUDIT_PROBES = [
+    "audit.checkup.readiness.look_at_work",
+    "reviews.monitoring.look_at_leases",
+]
+LABEL_AUDIT_GAUGES = [
+    "audit.checkup.gauges.engine_gauges",
+    "audit.checkup.gauges.storage_gauges",
+    "reviews.monitoring.review_gauges",
+]
+# Who shows it may read figures and reasons; without one, whoever asks from this very host.
+METRICS_TOKEN = read_token(os.environ, "LABEL_AUDIT_METRICS_TOKEN")
 # An item that an annotator holds returns to the queue after this long without a sign of life.
 LEASE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_LEASE_SECONDS", default=300, minimum=30, maximum=86_400
