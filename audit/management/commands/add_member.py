@@ -6,14 +6,19 @@ import secrets
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
+from django.core.validators import validate_slug
 
 from audit.management.base import AuditCommand
 from audit.models import Membership, Project, Role
 
 
 class Command(AuditCommand):
-    help = "Give a person a role in a project. A new person gets a random password, shown once."
+    help = (
+        "Give a person a role in a project; the first project there is comes to be by it. "
+        "A new person gets a random password, shown once."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
@@ -21,9 +26,7 @@ class Command(AuditCommand):
         parser.add_argument("--role", choices=[role.label for role in Role], required=True)
 
     def handle(self, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"no project named {options['project']!r}")
+        project = find_or_found_project(options["project"])
         role = next(role for role in Role if role.label == options["role"])
         user, is_new = User.objects.get_or_create(username=options["username"])
         password = secrets.token_urlsafe(12) if is_new else ""
@@ -34,3 +37,21 @@ class Command(AuditCommand):
         document = {"username": user.username, "role": role.label, "password": password or None}
         secret = f", password {password}" if is_new else " (keeps the password)"
         self.emit(options, document, f"{user.username}: {role.label} of {project.slug}{secret}")
+
+
+def find_or_found_project(slug: str) -> Project:
+    """Return the project; on a fresh installation it is made, so that somebody can log in at all.
+
+    Later on a name that isn't known is a slip of the pen.
+    """
+    project = Project.objects.filter(slug=slug).first()
+    if project is not None:
+        return project
+    if Project.objects.exists():
+        known = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True))
+        raise CommandError(f"no project named {slug!r}; known: {known}")
+    try:
+        validate_slug(slug)
+    except ValidationError as error:
+        raise CommandError(f"project {slug!r}: {' '.join(error.messages)}") from error
+    return Project.objects.create(slug=slug, name=slug.replace("-", " ").title())
