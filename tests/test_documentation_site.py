@@ -117,3 +117,15 @@ def test_every_command_s_help_is_on_the_page_of_options(site):
 def test_the_library_s_page_holds_its_functions_with_their_words(site, pages):
     names = pages[site / "reference" / "scoring.html"].names
     assert {"temperaturescaler", "calibrated-ensemble", "balanced-odds"} <= names
+
+
+def test_every_picture_is_shown_in_light_and_in_dark_and_they_are_small():
+    pictures = {path.stem for path in (ROOT / "docs" / "images").glob("*.png")}
+    assert len(pictures) >= 20
+    shown = "".join(read(str(page.relative_to(ROOT))) for page in (ROOT / "docs").rglob("*.md"))
+    for name in pictures:
+        assert f"images/{name}.png" in shown, f"{name} is shown nowhere"
+        assert f"{name.removesuffix('-dark')}-dark" in pictures
+        assert name.removesuffix("-dark") in pictures
+    sizes = [path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()]
+    assert sum(sizes) < 2_000_000
