@@ -31,13 +31,16 @@ from scoring.readings import LIKELY
 from scoring.suggestions import COLLISIONS, LARGEST_SLACK, Collision, Suggestions, relaxed
 
 NO_CLASS = -1
+LEAST_THRESHOLD = 2e-6
+"""No threshold is lower (as in cleanlab): else a class that the experts never give would be reached
+by every item, and suggested for those that reach no other."""
 
 
 def confident_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
     """Return t (n_classes,): the mean probability of class j over the items given label j.
 
     ``probabilities`` (n_items, n_classes); ``labels`` (n_items,) class indices. A class without
-    items has no threshold: infinity, which nothing reaches.
+    items has no threshold: infinity, which nothing reaches. None is below ``LEAST_THRESHOLD``.
     """
     rows = np.asarray(probabilities)
     given = as_labels(labels, *_shape(rows))
@@ -174,7 +177,8 @@ def _thresholds(on_given: NDArray[Any], given: Ints, n_classes: int) -> Floats:
     """Return each class's mean of ``on_given`` (n_items,), infinity for a class without items."""
     counts = np.bincount(given, minlength=n_classes)
     sums = np.bincount(given, on_given.astype(np.float64, copy=False), minlength=n_classes)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    means = np.maximum(sums / np.maximum(counts, 1), LEAST_THRESHOLD)
+    return np.where(counts > 0, means, np.inf)
 
 
 def _suggest(

@@ -101,6 +101,22 @@ def test_b065_a_class_without_items_is_never_a_candidate():
     assert confident_learning(np.empty((0, 3)), np.empty(0, int)).tolist() == []
 
 
+@pytest.mark.parametrize("never", [0.0, 1e-30])
+def test_b066_a_class_that_is_never_given_probability_is_suggested_for_nothing(never):
+    # Items 4 and 5 are given class 2, which no item has a probability of; item 1 reaches neither
+    # threshold, .85 and .75, and would reach that of class 2 were it 0.
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8], [0.5, 0.5]])
+    probabilities = np.c_[probabilities, np.full(5, never)]
+    labels = np.array([0, 0, 1, 1, 2])
+    thresholds = confident_thresholds(probabilities, labels)
+    np.testing.assert_allclose(thresholds, get_confident_thresholds(labels, probabilities))
+    for collision in COLLISIONS:
+        assert not confident_learning(probabilities, labels, collision).any()
+    logits = np.log(np.maximum(probabilities, 1e-300)).astype(np.float32)
+    queues = confident_learning_queues([logits], [score_items(logits, labels, 1.0)], labels)
+    assert [len(queue) for queue in queues.values()] == [0, 0]
+
+
 def test_a_row_with_nan_counts_nowhere():
     logits, labels = sample(0)
     probabilities = softmax(logits, axis=1)
