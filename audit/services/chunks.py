@@ -225,7 +225,9 @@ def predict_items(expert: Expert, score_set: ScoreSet, items: Sequence[ItemRow])
     if inputs.values:
         found = _predict(expert, inputs.values)
         _check_shape(score_set, found.logits.shape, len(inputs.values))
-        logits[inputs.places] = fill_absent_choices(found.logits, n_classes)
+        # Pictures have no choices of their own: they are asked about every class.
+        n_choices = [len(items[place].choices) or n_classes for place in inputs.places]
+        logits[inputs.places] = fill_absent_choices(found.logits, n_classes, n_choices)
         # A picture that couldn't be opened keeps that reason.
         refused = {inputs.places[place]: each for place, each in found.problems.items()}
         problems = refused | problems

@@ -194,15 +194,17 @@ class BatchedExpert(Protocol):
     def batches(self) -> Batches: ...
 
 
-def fill_absent_choices(logits: Logits, n_classes: int) -> Logits:
-    """Return ``logits`` (n_items, n_choices) widened to ``n_classes``, finite where possible.
+def fill_absent_choices(
+    logits: Logits, n_classes: int, n_choices: Sequence[int] | NDArray[np.int_]
+) -> Logits:
+    """Return ``logits`` (n_items, n_columns) widened to ``n_classes``.
 
-    A choice that a question doesn't have (NaN, or a column beyond) lies ``ABSENT`` below its least
-    likely one; a row of NaN only stays as it is.
+    ``n_choices`` (n_items,): how many choices each item has, which are its first columns. The
+    others lie ``ABSENT`` below its least likely choice. NaN among the choices is no choice that is
+    absent but an answer that went wrong: it stays, and the row has no number that means anything.
     """
     filled = np.full((len(logits), n_classes), np.nan, dtype=np.float32)
     filled[:, : logits.shape[1]] = logits
-    is_choice = ~np.isnan(filled)
-    least = np.min(filled, axis=1, where=is_choice, initial=np.inf)
-    is_absent = ~is_choice & is_choice.any(axis=1, keepdims=True)
+    is_absent = np.arange(n_classes) >= np.asarray(n_choices)[:, None]
+    least = np.min(filled, axis=1, where=~is_absent, initial=np.inf)
     return np.where(is_absent, least[:, None] + np.float32(ABSENT), filled)

@@ -14,15 +14,22 @@ NAN = np.nan
 
 def test_absent_choices_are_filled_once_and_rows_without_any_stay_without():
     logits = np.array([[1, 3, NAN], [NAN, NAN, NAN], [5, 4, 6]], dtype=np.float32)
-    filled = fill_absent_choices(logits, 4)
+    filled = fill_absent_choices(logits, 4, [2, 3, 3])
     absent = np.float32(1 + ABSENT), np.float32(4 + ABSENT)
     expected = [[1, 3, absent[0], absent[0]], [NAN] * 4, [5, 4, 6, absent[1]]]
     np.testing.assert_array_equal(filled, np.array(expected, dtype=np.float32))
     assert filled.dtype == np.float32
 
 
+def test_b101_nan_among_the_choices_is_left_to_be_noticed():
+    logits = np.array([[1, NAN, 2], [NAN, 1, 2], [1, 2, NAN]], dtype=np.float32)
+    filled = fill_absent_choices(logits, 3, [3, 3, 2])
+    assert np.isnan(filled).any(axis=1).tolist() == [True, True, False]
+
+
 def test_infinity_is_left_to_be_noticed():
-    filled = fill_absent_choices(np.array([[1, np.inf], [-np.inf, 2]], dtype=np.float32), 2)
+    logits = np.array([[1, np.inf], [-np.inf, 2]], dtype=np.float32)
+    filled = fill_absent_choices(logits, 2, [2, 2])
     assert np.isinf(filled).sum() == 2
 
 
