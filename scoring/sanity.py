@@ -15,8 +15,25 @@ CHANCE_FACTOR = 5.0
 SMALL_K_SHARE = 0.1
 """With few classes that is too much to ask: this share of the way from chance to 1 will do."""
 
+_LEAST_ITEMS = 3
 _SAMPLE_ROWS = 1000
 _TOLERANCE = 1e-3
+
+
+def expert_failure(raw_confidence: ArrayLike, n_classes: int) -> str | None:
+    """Return why an expert's scores say nothing at all, or None.
+
+    ``raw_confidence`` (n_items,): the top class's probability, NaN where the item has no score.
+    ``expert_failed``: no item has one. ``no_signal``: every item has the same score for each of
+    the ``n_classes`` classes, so the top class is the first one whatever the item shows.
+    """
+    confidence = np.asarray(raw_confidence, dtype=np.float64)
+    scored = confidence[~np.isnan(confidence)]
+    if scored.size == 0:
+        return f"expert_failed: none of {confidence.size:,} items has a score that can be used"
+    if scored.max() <= (1.0 + _TOLERANCE) / n_classes:
+        return f"no_signal: all {n_classes:,} classes have the same score in every item"
+    return None
 
 
 def label_map_suspect(
@@ -27,7 +44,8 @@ def label_map_suspect(
     ``top1s`` (n_experts, n_items): top classes, -1 where not scored; ``given_labels`` (n_items,),
     -1 where unknown. Suspicious is that every expert agrees with the labels in a smaller share of
     its items than ``least_agreement(n_classes)``, or that all experts dispute every item. One
-    expert that agrees clears the labels: then the others are bad. Of no items nothing is said.
+    expert that agrees clears the labels: then the others are bad. Of fewer than three items nothing
+    is said: there it would be chance.
     """
     tops = np.atleast_2d(np.asarray(top1s, dtype=np.int64))
     given = np.asarray(given_labels, dtype=np.int64)
@@ -35,7 +53,7 @@ def label_map_suspect(
         raise ValueError(f"top classes {tops.shape} do not fit given labels {given.shape}")
     as_labels(given, given.size, n_classes, given != NOT_SCORED)
     scored = (tops != NOT_SCORED) & (given != NOT_SCORED)
-    if not scored.any():
+    if scored.any(axis=0).sum() < _LEAST_ITEMS:
         return None
     agreed = ((tops == given) & scored).sum(axis=1)
     together = scored.all(axis=0)

@@ -317,6 +317,14 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('audit', 'score_set'), name='an_expert_once_per_audit'),
         ),
         migrations.AddConstraint(
+            model_name='auditexpert',
+            constraint=models.CheckConstraint(condition=models.Q(('calibration__parameters__a__temperature__gte', 0.05), ('calibration__parameters__a__temperature__lte', 20.0)), name='temperature_a_can_be'),
+        ),
+        migrations.AddConstraint(
+            model_name='auditexpert',
+            constraint=models.CheckConstraint(condition=models.Q(('calibration__parameters__b__temperature__gte', 0.05), ('calibration__parameters__b__temperature__lte', 20.0)), name='temperature_b_can_be'),
+        ),
+        migrations.AddConstraint(
             model_name='audit',
             constraint=models.CheckConstraint(condition=models.Q(('n_bins__gte', 1), ('n_bins__lte', 1000)), name='bins_from_1_to_1000'),
         ),

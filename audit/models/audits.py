@@ -10,6 +10,9 @@ from audit.models.datasets import Dataset, Item
 from audit.models.scores import ScoreSet
 from audit.querysets import AuditQuerySet, FlagQuerySet
 
+# As in scoring.temperature, which web processes do without: it brings scipy.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+
 
 class Audit(Claimable):
     """One audit of one data set by two or more experts. Frozen once it is ready."""
@@ -94,6 +97,17 @@ class AuditExpert(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["audit", "order"], name="one_expert_per_place"),
             models.UniqueConstraint(fields=["audit", "score_set"], name="an_expert_once_per_audit"),
+            # Of a temperature that isn't there the comparisons say nothing, which a check lets by.
+            *(
+                models.CheckConstraint(
+                    condition=models.Q(
+                        (f"calibration__parameters__{half}__temperature__gte", MIN_TEMPERATURE),
+                        (f"calibration__parameters__{half}__temperature__lte", MAX_TEMPERATURE),
+                    ),
+                    name=f"temperature_{half}_can_be",
+                )
+                for half in ("a", "b")
+            ),
         ]
 
     def __str__(self) -> str:

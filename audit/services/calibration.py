@@ -35,7 +35,7 @@ from scoring.ece_intervals import table_ece_interval
 from scoring.expert_calibration import CalibratorName, ExpertCalibration, calibrate_expert
 from scoring.intervals import Interval
 from scoring.ranking import balanced_odds
-from scoring.sanity import label_map_suspect
+from scoring.sanity import expert_failure, label_map_suspect
 from scoring.splits import in_half_a
 
 logger = logging.getLogger(__name__)
@@ -105,6 +105,9 @@ def _calibrate(audit: Audit, epoch: int, experts: list[AuditExpert]) -> bool:
         )
         for logits in inputs.logits
     ]
+    for expert, each in zip(experts, calibrations, strict=True):
+        if failure := expert_failure(each.scored.raw_confidence, audit.dataset.n_classes):
+            raise ValueError(f"{expert.name}: {failure}")
     described = [describe_calibration(audit, each) for each in calibrations]
     clock.lap("calibrate")
     top1s = [each.scored.top1 for each in calibrations]

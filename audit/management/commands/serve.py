@@ -41,7 +41,7 @@ def gunicorn_command(application: str, address: str, n_workers: int) -> list[str
         sys.executable, "-m", "gunicorn", application,
         "--bind", address,
         "--workers", str(n_workers),
-        "--worker-class", "gthread", "--threads", "8",
+        "--worker-class", "audit.config.web_worker.WholeRequestWorker", "--threads", "8",
         "--timeout", "60", "--graceful-timeout", "10", "--keep-alive", "15",
         "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp",  # noqa: PTH112, S108
         "--max-requests", "20000", "--max-requests-jitter", "2000",
