@@ -65,9 +65,9 @@ class Arriving:
         if any(name.lower() == b"transfer-encoding" for name, _ in named):
             raise Refusal("411 Length Required")
         # What is no length, or two of them, gunicorn refuses before it reads a body.
-        is_plain = len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 16
-        n_body = int(lengths[0]) if is_plain else 0
-        if n_body > MOST_BODY:
+        digits = lengths[0].decode("ascii", "replace") if len(lengths) == 1 else ""
+        n_body = int(digits[-16:]) if digits.isascii() and digits.isdigit() else 0
+        if n_body > MOST_BODY or len(digits) > 16:
             raise Refusal("413 Content Too Large")
         self._total = end + len(END_OF_HEAD) + n_body
         self._invites = len(self.received) < self._total and any(
@@ -116,7 +116,7 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
                 self._drop(conn)
 
     def _collect(self, conn: TConn, early: bytes = b"") -> None:
-        conn.sock.setblocking(False)
+        conn.sock.settimeout(0)
         conn.arriving = Arriving(early)
         conn.timeout = time.monotonic() + REQUEST_SECONDS
         self.pending_conns.append(conn)
@@ -143,7 +143,7 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
             elif arriving.take_invitation():
                 conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             elif len(arriving.received) > MOST_HEAD and self._n_waiting() > MOST_WAITING:
-                raise Refusal("503 Service Unavailable")
+                self._refuse(conn, "503 Service Unavailable")
         except Refusal as refusal:
             self._refuse(conn, str(refusal))
         except OSError:
