@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent
 # Bad inputs that no test tries yet.
 OPEN = {
     "B070",
-    *(f"B{number}" for number in (*range(142, 150), 151, 152, 155, 156, 157, 158, 159)),
+    *(f"B{number}" for number in (142, 149, 152, 155, 156, 157, 158, 159)),
     *(f"B{number}" for number in range(161, 173)),
 }
 # Releases, backups, migrations, removal.

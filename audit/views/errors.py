@@ -6,6 +6,7 @@ import sys
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
 
 RETRY_AFTER_SECONDS = 5
@@ -31,3 +32,20 @@ def api_error(_request: HttpRequest) -> JsonResponse:
         return JsonResponse(refusal, status=503, headers=again)
     refusal = {"code": "internal", "message": "something broke here; it is in the log"}
     return JsonResponse(refusal, status=500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001
+    """Answer a form whose token has gone, with what was written in it: nothing of that is lost.
+
+    Only where the browser says that the form was one of ours: whoever else sends one can't have
+    their words shown here.
+    """
+    is_ours = request.headers.get("Sec-Fetch-Site") == "same-origin"
+    written = [
+        (name.replace("_", " "), text)
+        for name, texts in (request.POST.lists() if is_ours else ())
+        if "password" not in name and name != "csrfmiddlewaretoken"
+        for text in texts
+        if any(sign.isalpha() for sign in text)
+    ]
+    return render(request, "403_csrf.html", {"written": written}, status=403)

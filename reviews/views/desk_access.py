@@ -33,9 +33,14 @@ def find_own_judgment(sample: Sample, annotator: User, key: object) -> Judgment:
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:
-    """Return the request's body, a JSON object, or answer 400."""
+    """Return the request's body, a JSON object, or answer 400.
+
+    Half a surrogate pair, which JSON can spell out, is no text: no database would store it.
+    """
     try:
         data = json.loads(request.body)
+        if b"\\u" in request.body:
+            json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadRequest("not JSON") from error
     if not isinstance(data, dict):
