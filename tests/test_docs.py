@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIABLE = re.compile(r"LABEL_AUDIT_[A-Z_]+")
@@ -18,6 +18,12 @@ NOT_SETTINGS = {
     "LABEL_AUDIT_RECONCILERS",
     "LABEL_AUDIT_PROBES",
     "LABEL_AUDIT_GAUGES",
+}
+OF_EVERY_COMMAND = {
+    "--help",
+    "--json",
+    *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback"),
+    *("--no-color", "--force-color", "--skip-checks"),
 }
 
 
@@ -34,6 +40,16 @@ def test_every_command_is_documented_and_exists():
         r"^\| `([a-z_]+)", read("docs/reference/commands.md"), flags=re.MULTILINE
     )
     assert set(first_cells) == our_commands()
+
+
+def test_the_table_of_commands_names_every_option_there_is_and_none_that_there_isn_t():
+    for row in re.findall(r"^\| `[a-z_]+.*$", read("docs/reference/commands.md"), re.MULTILINE):
+        name = re.match(r"\| `([a-z_]+)", row)[1]
+        parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+        known = {option for action in parser._actions for option in action.option_strings}
+        own = {option for option in known if option.startswith("--")} - OF_EVERY_COMMAND
+        said = set(re.findall(r"--[a-z][a-z-]*", row)) - OF_EVERY_COMMAND
+        assert said == own, name
 
 
 def test_every_setting_is_documented_and_exists():
