@@ -97,6 +97,9 @@ class ItemQuerySet(models.QuerySet["Item"]):
 class ScoreSetQuerySet(models.QuerySet["ScoreSet"]):
     """Score sets."""
 
+    def open_to(self, user: Person, at_least: Role | int = 1) -> ScoreSetQuerySet:
+        return self.filter(membership("dataset__project", user, at_least))
+
     def scoring(self) -> ScoreSetQuerySet:
         return self.filter(state="scoring")
 
@@ -195,6 +198,9 @@ class FlagQuerySet(models.QuerySet["Flag"]):
 
 class MeasurementQuerySet(models.QuerySet["Measurement"]):
     """Measurements."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> MeasurementQuerySet:
+        return self.filter(membership("audit__dataset__project", user, at_least))
 
     def under_way(self) -> MeasurementQuerySet:
         return self.filter(work__in=["pending", "running"])

@@ -115,3 +115,20 @@ def _check_ends(sample: Sample, number: int, last: str, seen: set[str]) -> Fault
 
 def _name(link: Link) -> str:
     return f"{link._meta.verbose_name} {link.pk}"
+
+
+def describe_checks(checks: list[Check]) -> list[dict[str, Any]]:
+    """Return what was found as JSON."""
+    return [
+        {
+            "audit": check.audit,
+            "rows": check.n_links,
+            "first_fault": check.fault
+            and {
+                "place": check.fault.number,
+                "row": check.fault.row,
+                "reason": check.fault.reason,
+            },
+        }
+        for check in checks
+    ]

@@ -4,13 +4,59 @@ from __future__ import annotations
 
 import re
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_etags
 
-from reviews.release_archives import Part, measure, read_range
+from audit.hashed_folders import MANIFEST, hash_file
+from reviews.models import Release
+from reviews.release_archives import Part, lay_out, measure, read_range
+from reviews.release_files import release_folder
 
 RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+CONTENT_TYPES = {
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".txt": "text/plain; charset=utf-8",
+    ".xml": "application/xml",
+}
+ANY_BYTES = "application/octet-stream"
+
+
+def send_file(request: HttpRequest, release: Release, name: str) -> HttpResponseBase:
+    """Send one file of a finished release, as a download and nothing else."""
+    # Only names that the manifest lists: the address never becomes a path.
+    listed = release.manifest.get("files", {})
+    if name != MANIFEST and name not in listed:
+        raise Http404("no such file in this release")
+    path = release_folder(release.audit_id, release.number) / name
+    if not path.is_file():
+        raise Http404("this file is gone from the installation's folder")
+    sha256 = listed[name]["sha256"] if name in listed else hash_file(path)["sha256"]
+    flat = name.replace("/", "-")
+    return send_parts(
+        request,
+        [(path, path.stat().st_size)],
+        name=f"{release.audit.dataset.slug}-release-{release.number}-{flat}",
+        content_type=CONTENT_TYPES.get(path.suffix, ANY_BYTES),
+        version=sha256,
+    )
+
+
+def send_archive(request: HttpRequest, release: Release) -> HttpResponseBase:
+    """Send all files of a finished release as one tar archive."""
+    folder = release_folder(release.audit_id, release.number)
+    if not (folder / MANIFEST).is_file():
+        raise Http404("this release is gone from the installation's folder")
+    name = f"{release.audit.dataset.slug}-release-{release.number}"
+    return send_parts(
+        request,
+        lay_out(folder, release.manifest, name),
+        name=f"{name}.tar",
+        content_type="application/x-tar",
+        version=f"{release.manifest['sha256']}-tar",
+    )
 
 
 def send_parts(

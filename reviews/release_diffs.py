@@ -10,6 +10,8 @@ from audit.models import Audit
 from reviews.decisions import Action, Decision, Snapshot, decide_all, load_rulings, load_votes
 from reviews.policies import ReleasePolicy
 
+MOST_SHOWN = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -70,6 +72,22 @@ def count_moves(differences: list[Difference]) -> list[tuple[str, str, int]]:
     counts = Counter(difference.actions for difference in differences)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return [(before, after, count) for (before, after), count in ordered]
+
+
+def describe_differences(audit: Audit, before: Moment, after: Moment) -> dict[str, Any]:
+    """Return what differs as JSON: how many items, their moves, and the first of them."""
+    differences = find_differences(audit, before, after)
+    positions = [each.position for each in differences[:MOST_SHOWN]]
+    shown = audit.dataset.items.filter(position__in=positions)
+    keys = dict(shown.values_list("position", "key"))
+    return {
+        "items": len(differences),
+        "moves": [{"from": old, "to": new, "items": n} for old, new, n in count_moves(differences)],
+        "shown": [
+            {"key": keys[each.position], "before": each.labels()[0], "after": each.labels()[1]}
+            for each in differences[:MOST_SHOWN]
+        ],
+    }
 
 
 def _fate(decision: Decision | None) -> Any:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
-
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from audit.images import UnusableImage, derivative, media_type, open_rgb
+from audit.derivatives import FULL_SIDE, THUMB_SIDE, load_derivative
+from audit.images import UnusableImage, media_type
 from audit.models import Item
-
-FULL_SIDE = 4096
-THUMB_SIDE = 160
-# Part of every cached file's name: raise it when `derivative` makes something else.
-RECIPE = 1
 
 
 @require_safe
@@ -47,24 +38,3 @@ def _answer(request: HttpRequest, pk: int, side: int) -> HttpResponse:
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     response["Vary"] = "Cookie"
     return response
-
-
-def load_derivative(item: Item, side: int) -> bytes:
-    """Return the item's picture for browsers, made on first use and kept by content hash."""
-    digest = item.content_sha256
-    kept = Path(settings.LABEL_AUDIT_HOME, "derivatives", digest[:2], f"{digest}-{side}-{RECIPE}")
-    try:
-        return kept.read_bytes()
-    except FileNotFoundError:
-        content = derivative(open_rgb(item.dataset.folder, item.image, sha256=digest), side)
-    _keep(kept, content)
-    return content
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Write a cached file at one stroke: a reader finds the whole of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)

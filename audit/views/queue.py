@@ -32,46 +32,11 @@ from audit.models import Audit, Dataset, DatasetClass, Flag, Item
 from audit.notices import write_notice
 from audit.querysets import FlagQuerySet
 from audit.queue_filters import FILTERS, ShownFilter
+from audit.queue_narrowing import Wanted, narrow, within_bins
 from audit.services.item_evidence import ExpertWord, expert_words
 from audit.views.access import find_audit
 
 PER_PAGE = 48
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which flags the page shows: a method, and what narrows it. None = not narrowed."""
-
-    method: str
-    n_bins: int
-    k: int
-    bin: int | None
-    first: int | None
-    label: int | None
-    proposed: int | None
-    agree: bool | None
-    subject: str | None
-    added: tuple[tuple[str, str], ...]
-    page: int
-
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether any filter but k is set."""
-        return bool(self.added) or any(
-            value is not None
-            for value in (self.bin, self.first, self.label, self.proposed, self.agree, self.subject)
-        )
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether places of the queue are missing between the first and the last one shown."""
-        filters = (self.label, self.proposed, self.agree, self.subject)
-        return bool(self.added) or any(value is not None for value in filters)
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether the kept counts tell how many flags there are."""
-        return not self.added and self.first is None and self.subject is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +64,6 @@ class ShownChoice:
     text: str
     is_given: bool
     n_experts: int
-
-
-class RankPaginator(Paginator):  # type: ignore[type-arg]  # no generic at run time
-    """Pages of flags without gaps in rank: the last one is found as fast as the first."""
-
-    object_list: FlagQuerySet
-    first_rank = 1
-
-    def page(self, number: int | str) -> Page[Flag]:
-        """Return a page by the ranks on it, without counting off those before it."""
-        number = self.validate_number(number)
-        start = self.first_rank + (number - 1) * self.per_page
-        flags = self.object_list.filter(rank__gte=start, rank__lt=start + self.per_page)
-        return Page(list(flags), number, self)
 
 
 @require_GET
@@ -147,8 +98,7 @@ def _results(
     request: HttpRequest, audit: Audit, narrowed: FlagQuerySet, counts: Counts, wanted: Wanted
 ) -> dict[str, Any]:
     # Items are read for the page alone: joined, the database would find those before it too.
-    flags = within_bins(narrowed, wanted).prefetch_related("item")
-    paginator = Paginator(flags, PER_PAGE) if wanted.is_filtered else RankPaginator(flags, PER_PAGE)
+    paginator = Paginator(within_bins(narrowed, wanted).prefetch_related("item"), PER_PAGE)
     if wanted.is_counted:
         counts = choose(
             counts, {GIVEN: wanted.label, PROPOSED: wanted.proposed, AGREE: wanted.agree}
@@ -156,8 +106,6 @@ def _results(
         per_bin = count_by(counts, BIN)
         bins = range(wanted.k + 1) if wanted.bin is None else [wanted.bin]
         paginator.count = sum(per_bin.get(rank, 0) for rank in bins)
-        if isinstance(paginator, RankPaginator):
-            paginator.first_rank = 1 + sum(per_bin.get(rank, 0) for rank in range(1, bins[0]))
     else:
         per_bin = count_bins(narrowed) if wanted.n_bins else {}
     page = paginator.get_page(wanted.page)
@@ -234,28 +182,6 @@ def show_filters(request: HttpRequest, audit: Audit) -> list[ShownFilter]:
         chosen = said if said in dict(choices) else ""
         shown.append(ShownFilter(each.name, each.label, choices, chosen))
     return shown
-
-
-def narrow(audit: Audit, flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
-    """Apply every filter but the bins."""
-    conditions: dict[str, Any] = {
-        "item__given_label": wanted.label,
-        "proposed_label": wanted.proposed,
-        "experts_agree": wanted.agree,
-        "item__subject": wanted.subject,
-    }
-    added = [FILTERS[name].condition(audit, value) for name, value in wanted.added]
-    narrowing = {name: value for name, value in conditions.items() if value is not None}
-    return flags.filter(*added, **narrowing)
-
-
-def within_bins(flags: FlagQuerySet, wanted: Wanted) -> FlagQuerySet:
-    """Keep the top k bins, or the one bin asked for; of a ranking its first n."""
-    if wanted.first is not None:
-        return flags.first_places(wanted.first)
-    if wanted.bin is not None:
-        return flags.filter(bin_rank=wanted.bin)
-    return flags.within_top(wanted.k) if wanted.k < wanted.n_bins else flags
 
 
 def count_bins(flags: FlagQuerySet) -> dict[int, int]:

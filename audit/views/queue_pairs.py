@@ -16,8 +16,9 @@ from django.views.decorators.http import require_GET
 from audit.methods import order_methods
 from audit.models import Audit, DatasetClass
 from audit.querysets import FlagQuerySet
+from audit.queue_narrowing import Wanted, narrow, within_bins
 from audit.views.access import find_audit
-from audit.views.queue import Wanted, find_classes, narrow, read_wanted, within_bins
+from audit.views.queue import find_classes, read_wanted
 
 MOST_PAIRS = 100
 COLUMNS = ("rank", "key", "given_label", "proposed_label", "score", "bin", "experts_agree")

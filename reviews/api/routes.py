@@ -13,7 +13,8 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest
-from ninja import Router
+from django.http.response import HttpResponseBase
+from ninja import Router, Status
 from ninja.parser import Parser
 from ninja.security import HttpBearer
 from ninja.types import DictStrAny
@@ -123,7 +124,8 @@ def route(
         @wraps(view)
         def checked(request: HttpRequest, **values: Any) -> Any:
             check_query(request, known)
-            return view(request, **values)
+            found = view(request, **values)
+            return found if isinstance(found, HttpResponseBase) else Status(status, found)
 
         # Not the view that ninja reads: names in its annotations are those of its own module.
         operation.view_func = checked

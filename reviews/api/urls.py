@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviews.api import projects
+from reviews.api import audits, datasets, desk, projects, samples
 from reviews.api.reference import openapi, reference
 from reviews.api.site import api
 
-for router in (projects.router,):
+for router in (
+    projects.router,
+    datasets.router,
+    audits.router,
+    samples.router,
+    desk.router,
+):
     api.add_router("", router)
 
 # Without ninja's own page at the root.

@@ -47,6 +47,16 @@ def read_ticket(ticket: str, annotator: User) -> tuple[int, int]:
     return slot, epoch
 
 
+def was_given(slot: ReviewSlot, annotator: User, ticket: str) -> bool:
+    """Whether the slot is the annotator's, or was when the ticket was written."""
+    if slot.annotator_id == annotator.pk:
+        return True
+    try:
+        return read_ticket(ticket, annotator)[0] == slot.pk
+    except (PermissionError, ValueError):
+        return False
+
+
 def lease_end() -> Expression:
     """Return the moment at which a lease that starts or is renewed now runs out."""
     length = timedelta(seconds=settings.LEASE_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.contrib.auth.models import User
@@ -88,6 +89,15 @@ def freeze_sample(  # noqa: PLR0913 - what a sample is drawn with, each by its n
             raise SamplingError(_already(audit)) from error
         raise
     return sample
+
+
+@transaction.atomic
+def redraw_sample(audit: Audit, **numbers: Any) -> Sample:
+    """Draw a sample as `freeze_sample` does; an earlier one that nobody has judged goes."""
+    earlier = Sample.objects.filter(audit=audit).first()
+    if earlier:
+        discard_sample(earlier)
+    return freeze_sample(audit, **numbers)
 
 
 def plan_strata(

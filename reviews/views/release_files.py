@@ -7,31 +7,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from audit.hashed_folders import MANIFEST, hash_file
 from audit.models import Audit, Claimable, Item, Role
 from audit.views.access import find_audit
-from reviews.downloads import send_parts
+from reviews.downloads import send_archive, send_file
 from reviews.models import Release
-from reviews.release_archives import lay_out
 from reviews.release_diffs import Difference, Moment, count_moves, find_differences
-from reviews.release_files import release_folder
 from reviews.release_formats.base import tell_apart
 from reviews.services.releases import policy_of, snapshot_of
 
 PER_PAGE = 24
-CONTENT_TYPES = {
-    ".csv": "text/csv; charset=utf-8",
-    ".json": "application/json",
-    ".jsonl": "application/jsonl",
-    ".txt": "text/plain; charset=utf-8",
-    ".xml": "application/xml",
-}
-ANY_BYTES = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +38,14 @@ class ShownDifference:
 def release_file(request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
     """Send one file of a finished release, as a download and nothing else."""
     release = _find_finished(request, pk)
-    # Only names that the manifest lists: the address never becomes a path.
-    listed = release.manifest.get("files", {})
-    if name != MANIFEST and name not in listed:
-        raise Http404("no such file in this release")
-    path = release_folder(release.audit_id, release.number) / name
-    if not path.is_file():
-        raise Http404("this file is gone from the installation's folder")
-    sha256 = listed[name]["sha256"] if name in listed else hash_file(path)["sha256"]
-    flat = name.replace("/", "-")
-    return send_parts(
-        request,
-        [(path, path.stat().st_size)],
-        name=f"{release.audit.dataset.slug}-release-{release.number}-{flat}",
-        content_type=CONTENT_TYPES.get(path.suffix, ANY_BYTES),
-        version=sha256,
-    )
+    return send_file(request, release, name)
 
 
 @require_safe
 def release_archive(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Send all files of a finished release as one tar archive."""
     release = _find_finished(request, pk)
-    folder = release_folder(release.audit_id, release.number)
-    if not (folder / MANIFEST).is_file():
-        raise Http404("this release is gone from the installation's folder")
-    name = f"{release.audit.dataset.slug}-release-{release.number}"
-    return send_parts(
-        request,
-        lay_out(folder, release.manifest, name),
-        name=f"{name}.tar",
-        content_type="application/x-tar",
-        version=f"{release.manifest['sha256']}-tar",
-    )
+    return send_archive(request, release)
 
 
 def _find_finished(request: HttpRequest, pk: int) -> Release:

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.db.models import Count, F, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,7 +20,7 @@ from reviews.forms import SampleForm
 from reviews.ledgers import COLUMNS, ledger_rows
 from reviews.models import ReviewSlot, Sample, Stratum
 from reviews.revisions import find_changed_items
-from reviews.services.sampling import SamplingError, discard_sample, freeze_sample, plan_strata
+from reviews.services.sampling import SamplingError, plan_strata, redraw_sample
 
 VERDICTS_AN_HOUR = 1000
 
@@ -49,7 +48,8 @@ def draw_sample(request: HttpRequest, pk: int) -> HttpResponse:
     form = SampleForm(request.POST)
     if form.is_valid():
         try:
-            sample = replace_sample(audit, form, cast("User", request.user))
+            person = cast("User", request.user)
+            sample = redraw_sample(audit, **form.cleaned_data, drawn_by=person)
         except SamplingError as error:
             form.add_error(None, str(error))
         else:
@@ -58,15 +58,6 @@ def draw_sample(request: HttpRequest, pk: int) -> HttpResponse:
     standing = Sample.objects.filter(audit=audit).first()
     context = {"audit": audit, "sample": standing, "form": form, **plan_context(audit, form)}
     return render(request, "reviews/sampling.html", context, status=422)
-
-
-@transaction.atomic
-def replace_sample(audit: Audit, form: SampleForm, person: User) -> Sample:
-    """Draw what the form says; an earlier sample goes, or refuses to."""
-    earlier = Sample.objects.filter(audit=audit).first()
-    if earlier:
-        discard_sample(earlier)
-    return freeze_sample(audit, **form.cleaned_data, drawn_by=person)
 
 
 @require_GET

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from django.contrib.auth.models import User
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -103,22 +102,12 @@ def refer(request: HttpRequest, pk: int) -> HttpResponse:
     values = form.cleaned_data
     slots = sample.slots.select_related("sampled_item")
     slot = get_object_or_404(slots, pk=values["slot"])
-    if not was_given(slot, annotator, values["ticket"]):
+    if not leases.was_given(slot, annotator, values["ticket"]):
         raise Http404("this item was not given to them")
     referral = refer_item(
         annotator, slot.sampled_item, is_open=values["is_open"], note=values["note"]
     )
     return JsonResponse({"slot": slot.pk, "is_open": referral.is_open})
-
-
-def was_given(slot: ReviewSlot, annotator: User, ticket: str) -> bool:
-    """Whether the slot is the annotator's, or was when the ticket was written."""
-    if slot.annotator_id == annotator.pk:
-        return True
-    try:
-        return leases.read_ticket(ticket, annotator)[0] == slot.pk
-    except (PermissionError, ValueError):
-        return False
 
 
 def refuse(

@@ -27,14 +27,59 @@ class Call:
     role: Role | None = None  # None: whoever has a token, about themselves
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    is_own: bool = False  # nobody else finds it, whatever their role
 
 
 ANNOTATOR, MAINTAINER, ADMIN = Role.ANNOTATOR, Role.MAINTAINER, Role.ADMIN
+KEY = {"Idempotency-Key": "3f2504e0-4f89-41d3-9a0c-0305e82c3301"}
+DATASET, AUDIT = "/datasets/{dataset}", "/audits/{audit}"
+DESK = f"{AUDIT}/review"
+JUDGMENT = f"{DESK}/judgments/{{key}}"
+SAID = {"labels": [0], "milliseconds": 1200}
 OPERATIONS = {
     "read_me": Call("GET", "/me", "read"),
     "list_projects": Call("GET", "/projects", "read"),
     "read_project": Call("GET", "/projects/{project}", "read", ANNOTATOR),
     "list_members": Call("GET", "/projects/{project}/members", "read", ADMIN),
+    "list_datasets": Call("GET", "/datasets", "read"),
+    "read_dataset": Call("GET", DATASET, "read", MAINTAINER),
+    "list_classes": Call("GET", f"{DATASET}/classes", "read", MAINTAINER),
+    "list_items": Call("GET", f"{DATASET}/items", "read", MAINTAINER),
+    "list_scores": Call("GET", f"{DATASET}/scores", "read", MAINTAINER),
+    "order_scores": Call("POST", f"{DATASET}/scores", "manage", MAINTAINER, {"expert": "stub:3-5"}),
+    "read_scores": Call("GET", "/scores/{scores}", "read", MAINTAINER),
+    "read_image": Call("GET", "/items/{item}/image", "judge", ANNOTATOR),
+    "read_thumb": Call("GET", "/items/{item}/thumb", "judge", ANNOTATOR),
+    "list_audits": Call("GET", "/audits", "read"),
+    "create_audit": Call(
+        "POST", f"{DATASET}/audits", "manage", MAINTAINER, {"experts": ["stub:3-0", "stub:3-7"]}
+    ),
+    "read_audit": Call("GET", AUDIT, "read", MAINTAINER),
+    "stop_audit": Call("POST", f"{AUDIT}/cancel", "manage", MAINTAINER),
+    "continue_audit": Call("POST", f"{AUDIT}/resume", "manage", MAINTAINER),
+    "hurry_audit": Call("POST", f"{AUDIT}/urgent", "manage", MAINTAINER, {"urgent": False}),
+    "list_queue": Call("GET", f"{AUDIT}/queue", "read", MAINTAINER),
+    "plan_sample": Call(
+        "POST", f"{AUDIT}/sample/plan", "read", MAINTAINER, {"size": 3, "unflagged": 2}
+    ),
+    "draw_sample": Call(
+        "POST", f"{AUDIT}/sample", "manage", MAINTAINER, {"size": 3, "unflagged": 2}
+    ),
+    "read_sample": Call("GET", f"{AUDIT}/sample", "read", MAINTAINER),
+    "list_sampled": Call("GET", f"{AUDIT}/sample/items", "read", MAINTAINER),
+    "claim_items": Call("POST", f"{DESK}/claim", "judge", ANNOTATOR, {}),
+    "create_judgment": Call(
+        "POST", f"{DESK}/judgments", "judge", ANNOTATOR, SAID | {"ticket": "none"}, KEY
+    ),
+    "list_judgments": Call("GET", f"{DESK}/judgments", "judge", ANNOTATOR),
+    "read_judgment": Call("GET", JUDGMENT, "judge", ANNOTATOR, is_own=True),
+    "revise_judgment": Call("PUT", JUDGMENT, "judge", ANNOTATOR, SAID, KEY, is_own=True),
+    "undo_judgment": Call("POST", f"{JUDGMENT}/undo", "judge", ANNOTATOR, None, KEY, is_own=True),
+    "reveal_item": Call("POST", f"{JUDGMENT}/reveal", "judge", ANNOTATOR, is_own=True),
+    "keep_items": Call("POST", f"{DESK}/heartbeat", "judge", ANNOTATOR),
+    "hand_back_items": Call("POST", f"{DESK}/hand-back", "judge", ANNOTATOR, {"slots": [1]}),
+    "refer": Call("POST", f"{DESK}/refer", "judge", ANNOTATOR, {"slot": 1}, is_own=True),
+    "list_cards": Call("GET", f"{DESK}/classes", "judge", ANNOTATOR),
 }
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 
 from audit.models import Audit, Role
-from tests.factories import make_member, make_ready_audit
+from tests.factories import make_member, make_ready_audit, make_sample
+from tests.reviews.situations import judge
 
 
 @dataclass(frozen=True)
@@ -22,5 +23,18 @@ class Scene:
 
 
 def make_scene() -> Scene:
+    """A finished audit, a sample of it, and one verdict of somebody's."""
     audit = make_ready_audit()
-    return Scene(audit, {"project": audit.dataset.project_id})
+    sample = make_sample(audit, 4)
+    (judgment,) = judge(sample, {0: ("wrong_label", 1)})
+    return Scene(
+        audit,
+        {
+            "project": audit.dataset.project_id,
+            "dataset": audit.dataset_id,
+            "item": audit.dataset.items.first().pk,
+            "scores": audit.score_sets.first().pk,
+            "audit": audit.pk,
+            "key": judgment.idempotency_key,
+        },
+    )

@@ -14,12 +14,12 @@ import pytest
 from django.core.management import call_command
 from PIL import Image
 
+from audit.derivatives import load_derivative
 from audit.image_files import read_file
 from audit.images import UnusableImage, inspect, open_rgb
 from audit.loaders import ImportRefused, LoadedDataset, load_dataset
 from audit.models import Dataset, ScoreSet
 from audit.score_store import open_scores
-from audit.views.pictures import load_derivative
 from scoring.experts import load_expert
 
 

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
+from audit.derivatives import load_derivative
 from audit.models import Item, Role
-from audit.views.pictures import load_derivative
 from tests.factories import make_dataset, make_member, make_project
 
 pytestmark = pytest.mark.django_db

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import transaction
 
 from audit.management.base import AuditCommand, find_audit
 from reviews.ledgers import describe_sample, describe_strata
-from reviews.models import Sample
-from reviews.services.sampling import SamplingError, discard_sample, freeze_sample, plan_strata
+from reviews.services.sampling import SamplingError, freeze_sample, plan_strata, redraw_sample
 
 
 class Command(AuditCommand):
@@ -59,17 +57,14 @@ class Command(AuditCommand):
             if options["plan"]:
                 strata = describe_strata(plan_strata(audit, **numbers))
                 return self.emit(options, {"strata": strata}, write_strata(strata))
-            with transaction.atomic():
-                earlier = Sample.objects.filter(audit=audit).first()
-                if earlier and options["again"]:
-                    discard_sample(earlier)
-                sample = freeze_sample(
-                    audit,
-                    **numbers,
-                    seed=options["seed"],
-                    revealed_share=options["revealed_share"],
-                    adds_third_vote=not options["no_third_vote"],
-                )
+            draw = redraw_sample if options["again"] else freeze_sample
+            sample = draw(
+                audit,
+                **numbers,
+                seed=options["seed"],
+                revealed_share=options["revealed_share"],
+                adds_third_vote=not options["no_third_vote"],
+            )
         except SamplingError as error:
             raise CommandError(str(error)) from error
         document = describe_sample(sample)

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from audit.management.base import AuditCommand, find_audit
-from reviews.chains import Check, check_chain
+from reviews.chains import Check, check_chain, describe_checks
 from reviews.models import Sample
 
 
@@ -24,26 +24,11 @@ class Command(AuditCommand):
         checks = [check_chain(sample) for sample in samples]
         broken = [check for check in checks if check.fault]
         if options["json"] or not broken:
-            self.emit(options, {"intact": not broken, "audits": describe(checks)}, write(checks))
+            self.emit(
+                options, {"intact": not broken, "audits": describe_checks(checks)}, write(checks)
+            )
         if broken:
             raise CommandError(write(broken))
-
-
-def describe(checks: list[Check]) -> list[dict[str, Any]]:
-    """Return what was found as JSON."""
-    return [
-        {
-            "audit": check.audit,
-            "rows": check.n_links,
-            "first_fault": check.fault
-            and {
-                "place": check.fault.number,
-                "row": check.fault.row,
-                "reason": check.fault.reason,
-            },
-        }
-        for check in checks
-    ]
 
 
 def write(checks: list[Check]) -> str:
