@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reviews.api import audits, datasets, desk, projects, samples
+from reviews.api import (
+    adjudications,
+    audits,
+    datasets,
+    desk,
+    projects,
+    releases,
+    reports,
+    samples,
+)
 from reviews.api.reference import openapi, reference
 from reviews.api.site import api
 
@@ -14,6 +23,9 @@ for router in (
     audits.router,
     samples.router,
     desk.router,
+    reports.router,
+    adjudications.router,
+    releases.router,
 ):
     api.add_router("", router)
 

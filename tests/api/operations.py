@@ -12,7 +12,6 @@ from typing import Any
 from django.urls import URLPattern, get_resolver
 
 from audit.models import Role
-from tests.api.callers import START
 
 PUBLIC = {"openapi", "api_reference"}
 
@@ -27,6 +26,7 @@ class Call:
     role: Role | None = None  # None: whoever has a token, about themselves
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    query: str = ""
     is_own: bool = False  # nobody else finds it, whatever their role
 
 
@@ -35,6 +35,9 @@ KEY = {"Idempotency-Key": "3f2504e0-4f89-41d3-9a0c-0305e82c3301"}
 DATASET, AUDIT = "/datasets/{dataset}", "/audits/{audit}"
 DESK = f"{AUDIT}/review"
 JUDGMENT = f"{DESK}/judgments/{{key}}"
+RELEASE = "/releases/{release}"
+PROJECT = "/projects/{project}"
+POLICY = {"undecided": "keep"}
 SAID = {"labels": [0], "milliseconds": 1200}
 OPERATIONS = {
     "read_me": Call("GET", "/me", "read"),
@@ -79,6 +82,46 @@ OPERATIONS = {
     "keep_items": Call("POST", f"{DESK}/heartbeat", "judge", ANNOTATOR),
     "hand_back_items": Call("POST", f"{DESK}/hand-back", "judge", ANNOTATOR, {"slots": [1]}),
     "refer": Call("POST", f"{DESK}/refer", "judge", ANNOTATOR, {"slot": 1}, is_own=True),
+    "read_report": Call("GET", f"{AUDIT}/report", "read", MAINTAINER),
+    "compare_methods": Call("GET", f"{AUDIT}/comparison", "read", MAINTAINER),
+    "read_agreement": Call("GET", f"{AUDIT}/agreement", "read", MAINTAINER),
+    "verify_judgments": Call("GET", f"{AUDIT}/verify", "read", MAINTAINER),
+    "read_calibrations": Call("GET", f"{AUDIT}/calibrations", "read", MAINTAINER),
+    "list_measurements": Call("GET", f"{AUDIT}/measurements", "read", MAINTAINER),
+    "read_measurement": Call("GET", "/measurements/{measurement}", "read", MAINTAINER),
+    "measure_calibrators": Call("POST", f"{AUDIT}/calibrators", "manage", MAINTAINER),
+    "measure_cascade": Call(
+        "POST",
+        f"{AUDIT}/cascades",
+        "manage",
+        MAINTAINER,
+        {"small": "stub:3-0", "large": "stub:3-1"},
+    ),
+    "measure_second_pass": Call(
+        "POST", f"{AUDIT}/second-passes", "manage", MAINTAINER, {"labels": "cleaned:1"}
+    ),
+    "list_people": Call("GET", f"{PROJECT}/people", "read", ADMIN),
+    "list_project_policies": Call("GET", f"{PROJECT}/policies", "read", MAINTAINER),
+    "read_policy": Call("GET", f"{PROJECT}/policies/{{policy}}", "read", MAINTAINER),
+    "store_policy": Call("PUT", f"{PROJECT}/policies/{{policy}}", "manage", MAINTAINER, POLICY),
+    "list_disputes": Call("GET", f"{AUDIT}/adjudication", "read", MAINTAINER),
+    "read_case": Call("GET", f"{AUDIT}/adjudication/{{item}}", "read", MAINTAINER),
+    "decide": Call(
+        "POST",
+        f"{AUDIT}/adjudication/{{item}}",
+        "manage",
+        MAINTAINER,
+        {"verdict": "unsure", "reason": "x", "seen": {"adjudication": 0, "judgment": 0}},
+    ),
+    "list_releases": Call("GET", f"{AUDIT}/releases", "release", MAINTAINER),
+    "create_release": Call("POST", f"{AUDIT}/releases", "release", MAINTAINER, {}),
+    "compare_releases": Call(
+        "GET", f"{AUDIT}/releases/diff", "release", MAINTAINER, query="before=1&after=1"
+    ),
+    "read_release": Call("GET", RELEASE, "release", MAINTAINER),
+    "verify_release": Call("GET", f"{RELEASE}/verify", "release", MAINTAINER),
+    "read_archive": Call("GET", f"{RELEASE}/archive", "release", MAINTAINER),
+    "read_file": Call("GET", f"{RELEASE}/files/{{name}}", "release", MAINTAINER),
     "list_cards": Call("GET", f"{DESK}/classes", "judge", ANNOTATOR),
 }
 
@@ -95,9 +138,4 @@ def registered() -> Iterator[tuple[str, str, str, str]]:
             (auth,) = operation.auth_callbacks
             path = "/" + operation.path.lstrip("/")
             for method in operation.methods:
-                yield operation.operation_id, method, path, auth.scope.value
-
-
-def address(call: Call, **numbers: object) -> str:
-    """The call's address about these things."""
-    return START + call.path.format(**numbers)
+                yield operation.operation_id, method, path.replace("{path:", "{"), auth.scope.value

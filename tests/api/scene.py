@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
-from audit.models import Audit, Role
+from audit.models import Audit, Measurement, Role
+from audit.services.measurements import order_measurement
+from reviews.services.releases import build_release, order_release
 from tests.factories import make_member, make_ready_audit, make_sample
 from tests.reviews.situations import judge
 
@@ -27,6 +29,9 @@ def make_scene() -> Scene:
     audit = make_ready_audit()
     sample = make_sample(audit, 4)
     (judgment,) = judge(sample, {0: ("wrong_label", 1)})
+    measurement = order_measurement(audit, Measurement.Kind.CALIBRATORS, {})
+    release = order_release(audit, "lenient", formats=["csv"])
+    assert build_release(release.pk)
     return Scene(
         audit,
         {
@@ -36,5 +41,9 @@ def make_scene() -> Scene:
             "scores": audit.score_sets.first().pk,
             "audit": audit.pk,
             "key": judgment.idempotency_key,
+            "measurement": measurement.pk,
+            "release": release.pk,
+            "name": "manifest.json",
+            "policy": "strict",
         },
     )

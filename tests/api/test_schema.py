@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import pytest
 import schemathesis
-from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
@@ -27,7 +25,7 @@ from tests.api.operations import OPERATIONS
 from tests.api.scene import make_scene
 
 pytestmark = pytest.mark.django_db
-EXAMPLES = 3
+EXAMPLES = 2
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,
@@ -43,17 +41,6 @@ FEW = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-
-
-@pytest.fixture
-def kept_connection():
-    """Let requests leave the connection to the database open, as Django's own client does."""
-    ends = (request_started, request_finished)
-    for signal in ends:
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in ends:
-        signal.connect(close_old_connections)
 
 
 def call_often(operation, mode: GenerationMode, scene, token: dict[str, str]) -> int:
