@@ -2,6 +2,8 @@
 # node_modules and $LABEL_AUDIT_HOME (default: var/); removing the three is uninstalling.
 PYTHON ?= python3
 VENV := .venv
+# Test processes side by side; each has servers and databases of its own.
+JOBS ?= 2
 RUN := $(VENV)/bin/python manage.py
 READY := $(VENV)/.ready
 
@@ -23,7 +25,7 @@ worker: $(READY)
 	exec $(RUN) worker $(ARGS)
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from django.db.models import Count
 from numpy.typing import NDArray
 
-from audit.durable_files import write_whole
-from audit.evidence import evidence_folder
+from audit.kept_files import keep, kept_folder
 from audit.models import Audit
 
-logger = logging.getLogger(__name__)
 GIVEN, PROPOSED, AGREE, BIN, N_FLAGS = range(5)
 COLUMNS = ("item__given_label", "proposed_label", "experts_agree", "bin_rank")
 NO_LABEL, NO_BIN = -1, 0
@@ -31,13 +27,15 @@ Counts: TypeAlias = NDArray[np.int32]
 def find_flag_counts(audit: Audit, method: str) -> Counts:
     """Return a row for each combination of COLUMNS that flags have, with their number behind."""
     name = hashlib.sha256(f"{audit.sha256}/{method}".encode()).hexdigest()
-    path = evidence_folder(audit.pk) / "reports" / f"{name}.npy"
+    path = kept_folder(audit.pk) / f"{name}.npy"
     try:
         kept: Counts = np.load(path, mmap_mode="r")
     except (OSError, ValueError):
         counted = _count(audit, method)
         if audit.is_ready:
-            _keep(path, counted)
+            buffer = io.BytesIO()
+            np.save(buffer, counted)
+            keep(path, buffer.getvalue())
         return counted
     return kept
 
@@ -49,16 +47,6 @@ def _count(audit: Audit, method: str) -> Counts:
         for given, proposed, agree, rank, n_flags in cells.annotate(Count("pk")).iterator(5000)
     )
     return np.fromiter(rows, dtype=(np.int32, N_FLAGS + 1))
-
-
-def _keep(path: Path, counted: Counts) -> None:
-    """Write the counts down; a full disk keeps nobody from reading them."""
-    buffer = io.BytesIO()
-    np.save(buffer, counted)
-    try:
-        write_whole(path, [buffer.getvalue()])
-    except OSError as error:
-        logger.warning("counts of flags could not be kept: %s", error)
 
 
 def choose(counts: Counts, wanted: Mapping[int, int | None]) -> Counts:

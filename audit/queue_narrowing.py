@@ -35,6 +35,12 @@ class Wanted:
         )
 
     @property
+    def is_filtered(self) -> bool:
+        """Whether places of the queue are missing between the first and the last one shown."""
+        filters = (self.label, self.proposed, self.agree, self.subject)
+        return bool(self.added) or any(value is not None for value in filters)
+
+    @property
     def is_counted(self) -> bool:
         """Whether the kept counts tell how many flags there are."""
         return not self.added and self.first is None and self.subject is None

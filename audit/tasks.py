@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from audit.config.celery import app
+from audit.log_context import busy_with
 from audit.models import Audit, Chunk, Claimable, ScoreSet
 from audit.score_store import ScoreStoreError
 from audit.services import attempts, calibration, chunks, claims, closing, workers
@@ -59,6 +60,11 @@ def score_from(chunk_id: int, *, goes_on: bool) -> None:
 
 def attempt_chunk(chunk: Chunk) -> bool:
     """Score one chunk; whatever goes wrong is recorded on it and tried again or narrowed down."""
+    with busy_with(scores=chunk.score_set_id, chunk=chunk.pk):
+        return _attempt_chunk(chunk)
+
+
+def _attempt_chunk(chunk: Chunk) -> bool:
     try:
         return chunks.score_pending(chunk)
     except BaseException as error:
@@ -80,7 +86,7 @@ def attempt_chunk(chunk: Chunk) -> bool:
 @app.task(name="audit.tasks.calibrate_audit")
 def calibrate_audit(audit_id: int, **_: Any) -> None:
     """Calibrate and flag one audit; an attempt that raises is recorded and tried again."""
-    with database_may_leave():
+    with busy_with(audit=audit_id), database_may_leave():
         if is_refused(Audit, audit_id):
             return
         try:
@@ -100,7 +106,7 @@ def calibrate_audit(audit_id: int, **_: Any) -> None:
 @app.task(name="audit.tasks.close_scores")
 def close_scores(score_set_id: int, **_: Any) -> None:
     """Close a score set whose chunks are all done."""
-    with database_may_leave():
+    with busy_with(scores=score_set_id), database_may_leave():
         if is_refused(ScoreSet, score_set_id):
             return
         closing.finish_scores(score_set_id)

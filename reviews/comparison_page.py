@@ -14,7 +14,7 @@ from audit.models import Audit, Dataset
 from reviews.decisions import WORDS
 from reviews.headlines import tell_headline, tell_trend
 from reviews.judge_words import JUDGE, list_judges
-from reviews.models import JUDGE_PREFIX, Policy, ReviewSlot, Sample
+from reviews.models import JUDGE_PREFIX, Policy, Sample
 from reviews.policies import BUILT_IN, CUSTOM, PolicyError, find_policy, list_policies
 from reviews.policy_words import categories_of
 from reviews.reports import LEAST_AT, PRECISION_TARGET, Document
@@ -148,7 +148,7 @@ def describe_page(audit: Audit, wanted: Wanted, report: Document) -> dict[str, A
         "chosen_level": f"{wanted.confidence:g}",
         "first_k": first_k,
         "first_point": described["points"][first_k - 1] if described else None,
-        "progress": find_progress(audit),
+        "progress": find_progress(audit, report),
     }
 
 
@@ -164,13 +164,12 @@ def largest_k(described: Mapping[str, Any], wanted: Wanted) -> int:
     return len(least)
 
 
-def find_progress(audit: Audit) -> Progress | None:
+def find_progress(audit: Audit, report: Document) -> Progress | None:
     """Return how far people are with the audit's sample, None without one."""
     sample = Sample.objects.filter(audit=audit).first()
     if sample is None:
         return None
-    judged = sample.slots.for_estimates().filter(state=ReviewSlot.State.JUDGED).count()
-    return Progress(sample, judged, sample.n_votes)
+    return Progress(sample, report["votes_in"], sample.n_votes)
 
 
 def _list_truth_choices(audit: Audit, wanted: Wanted) -> list[Choice]:

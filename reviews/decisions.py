@@ -11,7 +11,7 @@ from enum import StrEnum
 from django.db.models import Q, QuerySet
 
 from audit.models import Audit
-from reviews.models import Adjudication, Judgment, QuestionVerdict, Verdict
+from reviews.models import Adjudication, Judgment, QuestionVerdict, SampledItem, Verdict
 from reviews.policies import AnyPolicy, Deed, Open, ReleasePolicy, find_policy
 
 VERDICTS = [*Verdict.values, *QuestionVerdict.values]
@@ -99,11 +99,18 @@ class Decision:
         return [] if self.cleaned_label is None else [self.cleaned_label, *self.also_labels]
 
 
-def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]]:
-    """Return the votes by item position as they stood when ``last_judgment`` was the newest."""
+def load_votes(
+    audit: Audit, last_judgment: int, sampled: Sequence[int] | None = None
+) -> dict[int, list[StandingVote]]:
+    """Return the votes by item position as they stood when ``last_judgment`` was the newest.
+
+    ``sampled``: of these sampled items alone.
+    """
+    # One or the other: told both, a database may read everything to find a few.
+    among = Q(slot__sample__audit=audit) if sampled is None else Q(slot__sampled_item__in=sampled)
     rows = (
         Judgment.objects.for_estimates()
-        .filter(slot__sample__audit=audit, pk__lte=last_judgment)
+        .filter(among, pk__lte=last_judgment)
         .exclude(Q(superseded_by__isnull=False) & Q(superseded_by__pk__lte=last_judgment))
         .exclude(verdict=Verdict.WITHDRAWN)
         .order_by("pk")
@@ -127,13 +134,16 @@ def load_votes(audit: Audit, last_judgment: int) -> dict[int, list[StandingVote]
     return votes
 
 
-def load_rulings(audit: Audit, last_adjudication: int) -> dict[int, StandingVote]:
+def load_rulings(
+    audit: Audit, last_adjudication: int, sampled: Sequence[int] | None = None
+) -> dict[int, StandingVote]:
     """Return by item position what adjudicators decided up to ``last_adjudication``.
 
     ``judgment`` of such a vote is the number of the adjudication.
     """
+    among = Q(sampled_item__sample__audit=audit) if sampled is None else Q(sampled_item__in=sampled)
     rows = (
-        Adjudication.objects.filter(sampled_item__sample__audit=audit, pk__lte=last_adjudication)
+        Adjudication.objects.filter(among, pk__lte=last_adjudication)
         .exclude(Q(superseded_by__isnull=False) & Q(superseded_by__pk__lte=last_adjudication))
         .order_by("pk")
     )
@@ -252,14 +262,13 @@ def decide_all(
     policy: AnyPolicy,
     votes: Mapping[int, Sequence[StandingVote]],
     rulings: Mapping[int, StandingVote],
+    sampled: Sequence[int] | None = None,
 ) -> dict[int, Decision]:
     """Return the decision on every judged item, by position, in the data set's order."""
     rule = find_policy(policy, audit.dataset.project_id)
-    given = dict(
-        audit.dataset.items.filter(sampled__sample__audit=audit, quarantine_code="").values_list(
-            "position", "given_label"
-        )
-    )
+    among = Q(sample__audit=audit) if sampled is None else Q(pk__in=sampled)
+    rows = SampledItem.objects.filter(among, item__quarantine_code="").order_by()
+    given = dict(rows.values_list("item__position", "item__given_label"))
     return {
         position: decide_item(given[position], votes.get(position, ()), rulings.get(position), rule)
         for position in sorted(given.keys() & (votes.keys() | rulings.keys()))

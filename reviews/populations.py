@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from django.db.models import Max, Min
 
 from audit.evidence import Evidence, load_evidence
+from audit.kept_files import keep, kept_folder
 from audit.methods import CALIBRATED_ENSEMBLE
 from audit.models import Audit
 from scoring.arrays import Floats, Ints, Mask
@@ -75,7 +81,63 @@ class Strata:
 
 
 def load_population(audit: Audit) -> Population:
-    """Return the audit's items and flags as arrays."""
+    """Return the audit's items and flags as arrays.
+
+    Neither changes once the audit is ready: they are read from the database once, then from a
+    file beside the evidence, named by what is in it.
+    """
+    population = _find_population(audit)
+    scored = (load_evidence(audit.pk).top1 >= 0).all(axis=0)
+    return replace(population, usable=population.usable & scored)
+
+
+def _find_population(audit: Audit) -> Population:
+    """Return the same, usable whatever is not quarantined: scores are in the evidence."""
+    if not audit.is_ready:
+        return _read_population(audit)
+    ends = audit.dataset.items.aggregate(Min("pk"), Max("pk"))  # after a restore others may be
+    known = f"{audit.sha256}/{audit.dataset.sha256}/{sorted(ends.items())}"
+    name = hashlib.sha256(known.encode()).hexdigest()
+    path = kept_folder(audit.pk) / f"{name}.npz"
+    try:
+        return _open_kept(path)
+    except (OSError, ValueError, KeyError, BadZipFile):
+        population = _read_population(audit)
+        _keep(path, population)
+        return population
+
+
+def _open_kept(path: Path) -> Population:
+    with np.load(path) as stored:
+        ranks = stored["ranks"].astype(np.int64)
+        return Population(
+            item_ids=stored["item_ids"],
+            given_labels=stored["given_labels"].astype(np.int64),
+            usable=stored["usable"],
+            ranks=dict(zip(stored["methods"].tolist(), ranks, strict=True)),
+            bin_rank=stored["bin_rank"].astype(np.int64),
+        )
+
+
+def _keep(path: Path, population: Population) -> None:
+    """Write the arrays down, small: a queue has at most as many places as there are items."""
+    methods = list(population.ranks)
+    places = [population.ranks[method] for method in methods]
+    shape = (len(methods), population.usable.size)
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        item_ids=population.item_ids,
+        given_labels=population.given_labels.astype(np.int32),
+        usable=population.usable,
+        methods=np.array(methods, dtype=np.str_),
+        ranks=np.array(places, dtype=np.int32).reshape(shape),
+        bin_rank=population.bin_rank.astype(np.int16),
+    )
+    keep(path, buffer.getvalue())
+
+
+def _read_population(audit: Audit) -> Population:
     rows = np.array(
         [
             (pk, label, not code)
@@ -85,7 +147,6 @@ def load_population(audit: Audit) -> Population:
         ],
         dtype=np.int64,
     ).reshape(-1, 3)
-    scored = (load_evidence(audit.pk).top1 >= 0).all(axis=0)
     ranks: dict[str, Ints] = {}
     bin_rank = np.zeros(len(rows), dtype=np.int64)
     # Without a join: hundreds of thousands of flags find their items by number, all at once.
@@ -104,7 +165,7 @@ def load_population(audit: Audit) -> Population:
     return Population(
         item_ids=rows[:, 0],
         given_labels=rows[:, 1],
-        usable=rows[:, 2].astype(bool) & scored,
+        usable=rows[:, 2].astype(bool),
         ranks=ranks,
         bin_rank=bin_rank,
     )

@@ -1,15 +1,16 @@
-"""Reports are kept as files beside an audit's evidence, each under what was known when it was made.
+"""Documents kept as files beside an audit's evidence, each under what was known when it was made.
 
-A report follows from the code, the frozen audit, the chain of everything people decided, the votes
-of the source in question and the policy: its name is the hash of these. When one of them changes
-the name does, and the report is made anew; nothing has to be declared outdated.
+A report, or what a release would change, follows from the code, the frozen audit, the chain of
+everything people decided, the votes of the source in question and the policy: its name is the hash
+of these. When one of them changes the name does, and the document is made anew; nothing has to be
+declared outdated.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,7 @@ from django.db.models import Count, Max
 import reviews
 import scoring
 from audit import methods
-from audit.durable_files import write_whole
-from audit.evidence import evidence_folder
+from audit.kept_files import keep, kept_folder
 from audit.models import Audit
 from reviews.judge_words import JUDGE
 from reviews.models import JUDGE_PREFIX, Sample, VoteSource
@@ -29,34 +29,33 @@ from reviews.policies import find_policy
 from reviews.reports import Document, curves
 from reviews.truths import VOTES
 
-logger = logging.getLogger(__name__)
-KEPT = 20
+KEPT = 40
 
 
 def find_report(audit: Audit, truth: str, policy: str) -> Document:
     """Return the report of ``curves``: the kept one while nothing new is known."""
-    folder = evidence_folder(audit.pk) / "reports"
-    path = folder / f"{_name(audit, truth, policy)}.json"
+    rule = find_policy(policy, audit.dataset.project_id).describe()
+    asked = [truth, policy, rule, *_describe_source(audit, truth)]
+    return find_kept(audit, asked, lambda: curves(audit, truth, policy, equal_detection=True))
+
+
+def find_kept(audit: Audit, asked: Sequence[Any], make: Callable[[], Document]) -> Document:
+    """Return what ``make`` returns as JSON has it, kept while nobody decides anything more.
+
+    ``asked``: all that it depends on beside the code, the audit and people's decisions.
+    """
+    said = Sample.objects.filter(audit=audit).values_list("pk", "chain_length", "chain_hash")
+    known = json.dumps([_hash_code(), audit.sha256, *asked, *said])
+    name = hashlib.sha256(known.encode()).hexdigest()
+    path = kept_folder(audit.pk) / f"{name}.json"
     try:
         kept: Document = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        text = json.dumps(curves(audit, truth, policy, equal_detection=True))
-        _keep(path, text)
+        text = json.dumps(make())
+        if keep(path, text.encode()):
+            _forget_oldest(path.parent)
         kept = json.loads(text)
     return kept
-
-
-def _name(audit: Audit, truth: str, policy: str) -> str:
-    known = [
-        _hash_code(),
-        audit.sha256,
-        truth,
-        policy,
-        find_policy(policy, audit.dataset.project_id).describe(),
-        *Sample.objects.filter(audit=audit).values_list("pk", "chain_length", "chain_hash"),
-        *_describe_source(audit, truth),
-    ]
-    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def _describe_source(audit: Audit, truth: str) -> list[tuple[Any, ...]]:
@@ -71,7 +70,7 @@ def _describe_source(audit: Audit, truth: str) -> list[tuple[Any, ...]]:
 
 @cache
 def _hash_code() -> str:
-    """Return the hash of the code that makes reports: another version may see things otherwise."""
+    """Return the hash of the code that makes them: another version may see things otherwise."""
     digest = hashlib.sha256(settings.LABEL_AUDIT_VERSION.encode())
     files = [Path(str(methods.__file__))]
     for package in (reviews, scoring):
@@ -81,12 +80,7 @@ def _hash_code() -> str:
     return digest.hexdigest()
 
 
-def _keep(path: Path, text: str) -> None:
-    """Write a report down and forget the oldest ones; a full disk keeps nobody from reading it."""
-    try:
-        write_whole(path, [text.encode()])
-        kept = sorted(path.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)
-        for old in kept[:-KEPT]:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        logger.warning("a report could not be kept: %s", error)
+def _forget_oldest(folder: Path) -> None:
+    kept = sorted(folder.glob("*.json"), key=lambda each: each.stat().st_mtime)
+    for old in kept[:-KEPT]:
+        old.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from audit.models import Audit
 from reviews.agreements import describe_agreement
 from reviews.anchoring import describe_first_sight
 from reviews.judge_words import JUDGE, JudgeWord, load_judge_word, write_interval
-from reviews.models import Adjudication, Judgment
+from reviews.models import Adjudication, Judgment, ReviewSlot
 from reviews.populations import Population, load_population, stratify
 from reviews.truths import JUDGMENTS, Truth, load_truth
 from scoring.arrays import Mask
@@ -94,6 +94,7 @@ def curves(
         "judged": len(sample.judged),
         "errors": int(sample.is_error.sum()),
         "unsure": len(known.unsure),
+        "votes_in": count_votes_in(audit),
         "adjudicated": known.n_adjudicated,
         "kind": sample.kind,
         "census": sample.is_census,
@@ -206,6 +207,12 @@ def choose_methods(
         if method not in known:
             raise UnknownMethodError(f"{method!r} is not one of: {', '.join(known)}")
     return [method for method in known if method in methods]
+
+
+def count_votes_in(audit: Audit) -> int:
+    """Return how many of the votes that the sample asks for people have given."""
+    slots = ReviewSlot.objects.for_estimates().filter(sample__audit=audit)
+    return slots.filter(state=ReviewSlot.State.JUDGED).count()
 
 
 def last_judgment(audit: Audit) -> int:

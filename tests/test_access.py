@@ -11,13 +11,14 @@ from tests.api.operations import OPERATIONS, registered
 from tests.factories import make_member, make_project, make_ready_audit, make_sample
 
 pytestmark = pytest.mark.django_db
-OPEN_TO_ALL = {"login", "healthz"}
+# `/metrics` is for monitors: tests/audit/test_health.py says who they are.
+OPEN_TO_ALL = {"login", "healthz", "readyz", "metrics"}
 METHODS = ["get", "post", "put", "patch", "delete", "head", "options"]
 # What an annotator may reach in a project of their own; everything else is a 404.
 FOR_ANNOTATORS = {
     "home", "home_progress", "desk", "lease", "judge", "undo", "heartbeat", "hand_back",
     "reveal", "refer", "guide", "preferences", "class_search", "item_image", "item_thumb", "login",
-    "logout", "healthz", "api_tokens",
+    "logout", "healthz", "readyz", "metrics", "api_tokens",
 }  # fmt: skip
 
 

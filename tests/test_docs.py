@@ -16,6 +16,14 @@ NOT_SETTINGS = {
     "LABEL_AUDIT_VERSION",
     "LABEL_AUDIT_ANNOUNCERS",
     "LABEL_AUDIT_RECONCILERS",
+    "LABEL_AUDIT_PROBES",
+    "LABEL_AUDIT_GAUGES",
+}
+OF_EVERY_COMMAND = {
+    "--help",
+    "--json",
+    *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback"),
+    *("--no-color", "--force-color", "--skip-checks"),
 }
 OF_EVERY_COMMAND = {
     "--help",

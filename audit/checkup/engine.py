@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Min
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from audit.checkup.findings import Finding, fine, problem, warn
 from audit.models import Chunk, ScoreSet, Worker
@@ -115,6 +116,17 @@ def _check_stuck() -> Iterator[Finding]:
             f"{count} are held by workers silent for ten minutes",
             "no worker reconciles: start one",
         )
+
+
+def check_probes() -> Iterator[Finding]:
+    """Look at what other apps know of that `/readyz` asks as well, such as leases."""
+    for path in settings.LABEL_AUDIT_PROBES:
+        if path.startswith("audit."):
+            continue  # said above, in more words
+        try:
+            yield from import_string(path)()
+        except DatabaseError:
+            return  # said before
 
 
 def check_scores() -> Iterator[Finding]:

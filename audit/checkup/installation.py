@@ -21,6 +21,8 @@ from audit.score_files import score_files
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 LITTLE_SPACE, NO_SPACE = 5_000_000_000, 500_000_000
 PROBE = "doctor"
+# A random key of forty characters has more than twenty different ones.
+FEW_CHARACTERS = 12
 
 
 def check_settings() -> Iterator[Finding]:
@@ -28,9 +30,11 @@ def check_settings() -> Iterator[Finding]:
     if settings.DEBUG:
         advice = "unset LABEL_AUDIT_DEBUG: its pages show settings and data to anybody"
         yield problem("debug pages", "they are on", advice)
+    advice = "remove secret_key from the home folder: a new one is made, everybody logs in anew"
     if len(settings.SECRET_KEY) < MIN_KEY_LENGTH:
-        advice = "remove secret_key from the home folder: a new one is made, everybody logs in anew"
         yield problem("secret key", f"it has {len(settings.SECRET_KEY)} characters", advice)
+    elif (n_different := len(set(settings.SECRET_KEY))) < FEW_CHARACTERS:
+        yield problem("secret key", f"it has {n_different} different characters", advice)
     else:
         yield fine("secret key", f"{len(settings.SECRET_KEY)} characters")
     others = sorted(set(settings.ALLOWED_HOSTS) - LOOPBACK)
@@ -48,7 +52,9 @@ def check_settings() -> Iterator[Finding]:
 
 def check_files() -> Iterator[Finding]:
     """Look at who may read the secrets, and at what pages need from disk."""
-    for path in (settings.LABEL_AUDIT_HOME, settings.LABEL_AUDIT_HOME / "secret_key"):
+    home = settings.LABEL_AUDIT_HOME
+    private = [home, home / "secret_key", *sorted((home / "endpoint_keys").glob("*"))]
+    for path in (*private, *sorted(home.glob("*.sqlite3"))):
         if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
             wanted = "700" if path.is_dir() else "600"
             said = f"others may read it ({mode:o})"

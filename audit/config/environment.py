@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from scoring.experts.endpoints import Endpoint, EndpointError, parse_endpoints
 
 KNOWN_BAD_KEYS = ("django-insecure", "secret", "changeme", "change-me")
 MIN_KEY_LENGTH = 40
+MIN_TOKEN_LENGTH = 20
 
 
 class SettingError(ValueError):
@@ -49,6 +50,16 @@ def read_list(env: Mapping[str, str], name: str, *, default: list[str]) -> list[
     return [value for value in values if value] or default
 
 
+def read_choice(env: Mapping[str, str], name: str, *, choices: Sequence[str]) -> str:
+    """Return one of the words allowed, the first of them where nothing is set."""
+    raw = env.get(name, "").strip().lower()
+    if not raw:
+        return choices[0]
+    if raw not in choices:
+        raise SettingError(f"{name} must be one of {', '.join(choices)}, got {raw!r}")
+    return raw
+
+
 def read_home(env: Mapping[str, str], checkout: Path) -> Path:
     """Return the folder that holds this installation's state, made private on first use."""
     home = Path(env.get("LABEL_AUDIT_HOME", "").strip() or checkout / "var").expanduser().resolve()
@@ -79,6 +90,19 @@ def read_secret_key(env: Mapping[str, str], home: Path) -> str:
             os.link(temporary, path)
         temporary.unlink()
     return path.read_text(encoding="ascii")
+
+
+def read_token(env: Mapping[str, str], name: str) -> str:
+    """Return a token of printable ASCII without blanks that can't be guessed, or nothing."""
+    token = env.get(name, "").strip()
+    if token and (
+        len(token) < MIN_TOKEN_LENGTH
+        or not token.isascii()
+        or not token.isprintable()
+        or " " in token
+    ):
+        raise SettingError(f"{name} must be at least {MIN_TOKEN_LENGTH} random characters of ASCII")
+    return token
 
 
 def read_endpoints(env: Mapping[str, str]) -> dict[str, Endpoint]:

@@ -9,12 +9,14 @@ import environ
 from csp.constants import NONE, SELF
 
 from audit.config.environment import (
+    read_choice,
     read_endpoints,
     read_flag,
     read_home,
     read_list,
     read_number,
     read_secret_key,
+    read_token,
 )
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -44,6 +46,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "audit.views.request_ids.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -204,6 +207,18 @@ LABEL_AUDIT_RECONCILERS = [
     "reviews.services.releases.reconcile_releases",
     "reviews.services.leases.reopen_expired",
 ]
+# What `/readyz` looks at beside database, disk and Redis, and the figures of `/metrics`.
+LABEL_AUDIT_PROBES = [
+    "audit.checkup.readiness.look_at_work",
+    "reviews.monitoring.look_at_leases",
+]
+LABEL_AUDIT_GAUGES = [
+    "audit.checkup.gauges.engine_gauges",
+    "audit.checkup.gauges.storage_gauges",
+    "reviews.monitoring.review_gauges",
+]
+# Who shows it may read figures and reasons; without one, whoever asks from this very host.
+METRICS_TOKEN = read_token(os.environ, "LABEL_AUDIT_METRICS_TOKEN")
 # An item that an annotator holds returns to the queue after this long without a sign of life.
 LEASE_SECONDS = read_number(
     os.environ, "LABEL_AUDIT_LEASE_SECONDS", default=300, minimum=30, maximum=86_400
@@ -212,20 +227,22 @@ LEASE_SECONDS = read_number(
 # Model servers that experts and judges may ask, by name. Their keys are read where they are used.
 ENDPOINTS = read_endpoints(os.environ)
 
+# Lines for people, or one JSON document a line for what collects logs.
+LOG_FORMAT = read_choice(os.environ, "LABEL_AUDIT_LOG_FORMAT", choices=("text", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {
-            "class": "audit.redaction.RedactingFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-        }
+        "text": {"()": "audit.log_lines.LineFormatter"},
+        "json": {"()": "audit.log_lines.JsonFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "audit": {"level": "INFO"},
         "reviews": {"level": "INFO"},
+        # The web server's own words come the same way, and escaped: they quote what clients send.
+        "gunicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         # It warns that messages in a folder have no host name.
         "kombu.connection": {"level": "ERROR"},
     },

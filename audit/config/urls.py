@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
-from django.views.decorators.http import require_safe
 
-
-@login_not_required
-@require_safe
-def healthz(_request: HttpRequest) -> HttpResponse:
-    """Say that this web process answers; looks at nothing else."""
-    return HttpResponse("ok\n", content_type="text/plain")
-
+from audit.views import health
 
 handler500 = "audit.views.errors.server_error"
 urlpatterns = [
@@ -24,7 +15,9 @@ urlpatterns = [
         name="login",
     ),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
-    path("healthz", healthz, name="healthz"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
     path("", include("reviews.urls")),
     path("", include("audit.urls")),
 ]

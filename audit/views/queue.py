@@ -66,6 +66,20 @@ class ShownChoice:
     n_experts: int
 
 
+class RankPaginator(Paginator):  # type: ignore[type-arg]  # no generic at run time
+    """Pages of flags without gaps in rank: the last one is found as fast as the first."""
+
+    object_list: FlagQuerySet
+    first_rank = 1
+
+    def page(self, number: int | str) -> Page[Flag]:
+        """Return a page by the ranks on it, without counting off those before it."""
+        number = self.validate_number(number)
+        start = self.first_rank + (number - 1) * self.per_page
+        flags = self.object_list.filter(rank__gte=start, rank__lt=start + self.per_page)
+        return Page(list(flags), number, self)
+
+
 @require_GET
 @vary_on_headers("HX-Request")
 def queue(request: HttpRequest, pk: int) -> HttpResponse:
@@ -98,7 +112,8 @@ def _results(
     request: HttpRequest, audit: Audit, narrowed: FlagQuerySet, counts: Counts, wanted: Wanted
 ) -> dict[str, Any]:
     # Items are read for the page alone: joined, the database would find those before it too.
-    paginator = Paginator(within_bins(narrowed, wanted).prefetch_related("item"), PER_PAGE)
+    flags = within_bins(narrowed, wanted).prefetch_related("item")
+    paginator = Paginator(flags, PER_PAGE) if wanted.is_filtered else RankPaginator(flags, PER_PAGE)
     if wanted.is_counted:
         counts = choose(
             counts, {GIVEN: wanted.label, PROPOSED: wanted.proposed, AGREE: wanted.agree}
@@ -106,6 +121,8 @@ def _results(
         per_bin = count_by(counts, BIN)
         bins = range(wanted.k + 1) if wanted.bin is None else [wanted.bin]
         paginator.count = sum(per_bin.get(rank, 0) for rank in bins)
+        if isinstance(paginator, RankPaginator):
+            paginator.first_rank = 1 + sum(per_bin.get(rank, 0) for rank in range(1, bins[0]))
     else:
         per_bin = count_bins(narrowed) if wanted.n_bins else {}
     page = paginator.get_page(wanted.page)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,58 +9,25 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from audit.models import Audit, Claimable, Item
+from audit.models import Audit, Claimable
 from audit.services.progress import engine_trouble
 from audit.views.access import find_audit
-from reviews.decisions import (
-    WORDS,
-    Action,
-    Decision,
-    Snapshot,
-    StandingVote,
-    decide_all,
-    load_rulings,
-    load_votes,
-)
 from reviews.forms import PolicyForm, ReleaseForm
 from reviews.models import Policy, Release
 from reviews.policies import BUILT_IN, PolicyError, ReleasePolicy, find_policy, list_policies
 from reviews.policy_words import describe_policy
-from reviews.release_files import name_annotators, open_source
+from reviews.release_files import open_source
 from reviews.release_formats import DEFAULT_FORMATS, FORMATS, FormatRefusedError
-from reviews.release_formats.base import ADJUDICATOR
 from reviews.release_formats.registry import refusals
+from reviews.release_previews import preview_release
 from reviews.services.releases import ReleaseRefusedError, order_release, save_policy
 
-PER_PAGE = 12
 RELEASES_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class ShownVote:
-    """One vote behind a change; people go by the release's pseudonyms."""
-
-    annotator: str
-    verdict: str
-    corrected: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShownChange:
-    """One item whose label a release would change, with everything behind it."""
-
-    item: Item
-    given: str
-    cleaned: str
-    also: list[str]
-    action: str
-    votes: list[ShownVote]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +37,6 @@ class ShownFormat:
     name: str
     refusal: str
     is_chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a release would do, by the judgments so far."""
-
-    policy: ReleasePolicy
-    counts: list[tuple[str, int]]
-    n_judged: int
-    page: Page[int]
-    changes: list[ShownChange]
 
 
 @require_http_methods(["GET", "POST"])
@@ -186,59 +141,3 @@ def _list_context(audit: Audit) -> dict[str, Any]:
         "is_building": is_building,
         "trouble": engine_trouble() if is_building else None,
     }
-
-
-def preview_release(audit: Audit, policy: ReleasePolicy, page: str) -> Preview | None:
-    """Return what a release of the judgments so far would do, None before the first."""
-    now = Snapshot.now(audit)
-    votes, rulings = load_votes(audit, now.judgment), load_rulings(audit, now.adjudication)
-    if not votes and not rulings:
-        return None
-    decisions = decide_all(audit, policy, votes, rulings)
-    counts = Counter(decision.action for decision in decisions.values())
-    unjudged = audit.dataset.n_items - len(decisions)
-    changed = [position for position, decision in decisions.items() if decision.is_change]
-    shown: Page[int] = Paginator(changed, PER_PAGE).get_page(page)
-    return Preview(
-        policy=policy,
-        counts=[
-            (action.value, counts[action] + (unjudged if action is Action.KEPT else 0))
-            for action in Action
-        ],
-        n_judged=len(decisions),
-        page=shown,
-        changes=_show_changes(audit, list(shown), decisions, votes, rulings),
-    )
-
-
-def _show_changes(
-    audit: Audit,
-    positions: list[int],
-    decisions: dict[int, Decision],
-    votes: dict[int, list[StandingVote]],
-    rulings: dict[int, StandingVote],
-) -> list[ShownChange]:
-    names = dict(audit.dataset.classes.values_list("index", "name"))
-    people = name_annotators(votes.values())
-    items = audit.dataset.items.filter(position__in=positions).order_by("position")
-    return [
-        ShownChange(
-            item=item,
-            given=_name(names, item.given_label),
-            cleaned=_name(names, decisions[item.position].cleaned_label),
-            also=[_name(names, label) for label in decisions[item.position].also_labels],
-            action=decisions[item.position].action.value,
-            votes=[
-                ShownVote(who, WORDS[vote.verdict], _name(names, vote.corrected_label))
-                for who, vote in (
-                    *((people[vote.annotator], vote) for vote in votes.get(item.position, ())),
-                    *((ADJUDICATOR, each) for each in (rulings.get(item.position),) if each),
-                )
-            ],
-        )
-        for item in items
-    ]
-
-
-def _name(names: dict[int, str], label: int | None) -> str:
-    return "" if label is None else names.get(label, f"class {label}")

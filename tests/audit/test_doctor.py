@@ -23,7 +23,9 @@ from audit.score_files import score_files
 from audit.services import workers
 from audit.services.scores import request_scores
 from audit.tasks import process_chunk
-from tests.factories import make_dataset
+from reviews.models import ReviewSlot
+from reviews.services.leases import claim_slots
+from tests.factories import make_dataset, make_member, make_ready_audit, make_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db
@@ -70,6 +72,7 @@ def test_a_problem_ends_with_1_and_stands_in_the_json(settings):
     ("changes", "expected"),
     [
         ({"SECRET_KEY": "short"}, "secret key: it has 5 characters"),
+        ({"SECRET_KEY": "abcd" * 12}, "secret key: it has 4 different characters"),
         ({"ALLOWED_HOSTS": ["*"]}, "host names: every name is answered"),
         ({"ALLOWED_HOSTS": ["audit.example.org"]}, "audit.example.org without HTTPS"),
     ],
@@ -85,9 +88,14 @@ def test_files_that_others_may_read_are_named_with_the_remedy(settings):
     key = settings.LABEL_AUDIT_HOME / "secret_key"
     key.write_text("x" * 64)
     key.chmod(0o644)
+    (settings.LABEL_AUDIT_HOME / "endpoint_keys").mkdir()
+    others = ["endpoint_keys/llama", "label-audit.sqlite3"]
+    for name in others:
+        (settings.LABEL_AUDIT_HOME / name).touch(0o644)
     assert [finding.advice for finding in troubles(installation.check_files)] == [
         f"chmod 700 {settings.LABEL_AUDIT_HOME}",
         f"chmod 600 {key}",
+        *(f"chmod 600 {settings.LABEL_AUDIT_HOME / name}" for name in others),
     ]
 
 
@@ -204,6 +212,14 @@ def test_workers_that_are_silent_or_in_trouble_are_named():
     assert "worker c:1: silent since" in found
     assert "tried again after: OSError: No space left on device" in found
     assert "a:1" not in found
+
+
+def test_leases_that_nobody_opens_again_are_named():
+    audit = make_ready_audit()
+    claim_slots(make_sample(audit, 4), make_member(audit.dataset.project), 2)
+    assert said(engine.check_probes) == ""
+    ReviewSlot.objects.filter(state="leased").update(leased_until=Now() - timedelta(minutes=5))
+    assert said(engine.check_probes) == "leases: some ran out and aren't opened again"
 
 
 def test_f32_damaged_scores_are_named_with_the_command_that_repairs_them():

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit.evidence import evidence_folder
 from audit.models import Audit, Dataset, DatasetClass, Flag, Role
+from audit.views import queue
 from tests.factories import (
     make_dataset,
     make_member,
@@ -54,6 +57,21 @@ def test_the_first_places_of_a_ranking_are_a_set_of_its_own(client, audit):
     assert shown_ranks(open_queue(client, audit, method="ensemble", n=4)) == [1, 2, 3, 4]
     assert shown_ranks(open_queue(client, audit, method="ensemble", n=0)) == [1, 2, 3, 4, 5, 6]
     assert shown_ranks(open_queue(client, audit, n=2)) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("query", [{}, {"k": 2}, {"bin": 2}, {"method": "ensemble", "n": 5}])
+def test_pages_without_filters_are_found_by_rank_and_hold_what_offsets_would(
+    client, audit, monkeypatch, query
+):
+    whole = shown_ranks(open_queue(client, audit, **query))
+    monkeypatch.setattr(queue, "PER_PAGE", 2)
+    pages = [shown_ranks(open_queue(client, audit, **query, page=n + 1)) for n in range(3)]
+    last = -(-len(whole) // 2)
+    expected = [whole[2 * n : 2 * n + 2] for n in range(last)]
+    assert pages == expected + [expected[-1]] * (3 - last)  # beyond the last page is the last
+    with CaptureQueriesContext(connection) as captured:
+        open_queue(client, audit, **query, page=last)
+    assert not any("OFFSET" in each["sql"] for each in captured)
 
 
 def test_the_slider_gets_its_counts_under_the_other_filters(client, audit):

@@ -57,6 +57,7 @@ class Tour:
 
     def press(self, *keys: str) -> None:
         see_item(self.page)
+        expect(self.page.locator("[data-verdict=unsure]")).to_be_in_viewport()
         for key in keys:
             self.page.keyboard.press(key)
 

@@ -8,8 +8,8 @@ import tarfile
 import pytest
 
 from audit.models import Role
-from reviews import tasks
-from reviews.models import Release, StoredPolicy
+from reviews import release_previews, tasks
+from reviews.models import Judgment, Release, StoredPolicy
 from reviews.policies import find_policy
 from reviews.release_files import release_folder
 from reviews.services.releases import build_release, order_release
@@ -125,8 +125,31 @@ def test_the_page_asks_the_database_a_fixed_number_of_times(
 ):
     for _ in range(3):
         order_release(audit, "lenient")
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(27):
         maintainer.get(address(audit))
+
+
+def test_every_item_is_decided_once_until_somebody_says_more(audit, maintainer, monkeypatch):
+    decided = []
+    honest = release_previews.decide_all
+
+    def decide_all(*arguments):
+        decided.append(len(arguments) == 4)  # all items, not those of a page alone
+        return honest(*arguments)
+
+    monkeypatch.setattr(release_previews, "decide_all", decide_all)
+    pages = [maintainer.get(address(audit)).content for _ in range(2)]
+    assert (decided.count(True), decided.count(False)) == (1, 2)
+    maintainer.get(address(audit), {"policy": "strict"})
+    assert decided.count(True) == 2
+    change = Judgment.objects.filter(verdict="wrong_label").first()
+    revise(change, "label_correct")
+    after = maintainer.get(address(audit))
+    assert decided.count(True) == 3
+    assert pages[0].count(b'class="change-row"') == pages[1].count(b'class="change-row"') == 3
+    assert after.content.count(b'class="change-row"') == 2
+    counts = dict(after.context["preview"].counts)
+    assert sum(counts.values()) == audit.dataset.n_items
 
 
 def order(audit, *formats):

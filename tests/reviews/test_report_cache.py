@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,9 @@ def test_a_broken_file_is_made_anew_and_old_ones_are_forgotten(audit, monkeypatc
 
 
 def test_where_nothing_can_be_written_the_report_is_shown_all_the_same(audit, caplog):
-    (evidence_folder(audit.pk) / "reports").write_text("a file where the folder should be")
     judge(audit.sample, {0: "wrong_label"})
+    folder = evidence_folder(audit.pk) / "reports"
+    shutil.rmtree(folder)
+    folder.write_text("a file where the folder should be")
     report_of(audit)
     assert "could not be kept" in caplog.text
