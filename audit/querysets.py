@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Dataset,
         Flag,
         Item,
+        LogEntry,
         Measurement,
         Project,
         Role,
@@ -210,3 +211,13 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
 
     def pending(self) -> MeasurementQuerySet:
         return self.filter(work="pending")
+
+
+class LogQuerySet(models.QuerySet["LogEntry"]):
+    """Log entries."""
+
+    def about(self, project: Project) -> LogQuerySet:
+        """What was done in a project, and the log-ins of everybody who is its member."""
+        members = project.memberships.values("user")
+        of_account = Q(project="", person_number__in=members)
+        return self.filter(Q(project=project.slug) | of_account)

@@ -1,14 +1,16 @@
-"""Proof that an installation is what it was: verdicts, scores and releases against their hashes."""
+"""Proof that an installation is what it was: verdicts, log, scores, releases by their hashes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from audit.chains import Fault
 from audit.hashed_folders import MANIFEST, verify_folder, write_manifest
 from audit.models import ScoreSet
 from audit.score_store import ScoreStoreError
 from audit.services.closing import find_damage
+from audit.services.log import check_log
 from reviews.chains import check_chain
 from reviews.models import Release, Sample
 from reviews.release_files import release_folder
@@ -27,13 +29,18 @@ def prove_installation() -> Iterator[Proof]:
     """Compare everything that has a hash with it, reading every byte."""
     for sample in Sample.objects.order_by("audit"):
         check = check_chain(sample)
-        fault = f"{check.fault.row}: {check.fault.reason}" if check.fault else ""
-        yield Proof("verdicts", f"audit {check.audit}, {check.n_links} rows", fault)
+        yield Proof("verdicts", f"audit {check.audit}, {check.n_links} rows", _spell(check.fault))
+    n_entries, broken = check_log()
+    yield Proof("log", f"the log, {n_entries} entries", _spell(broken))
     for score_set in ScoreSet.objects.filter(state=ScoreSet.State.READY).order_by("pk"):
         yield Proof("scores", str(score_set), _find_damage(score_set))
     releases = Release.objects.filter(work=Release.Work.DONE).select_related("audit__dataset")
     for release in releases.order_by("pk"):
         yield Proof("release", str(release), "; ".join(_find_changes(release)))
+
+
+def _spell(fault: Fault | None) -> str:
+    return f"{fault.row}: {fault.reason}" if fault else ""
 
 
 def _find_damage(score_set: ScoreSet) -> str:

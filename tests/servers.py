@@ -32,10 +32,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
-EMPTY_JUDGMENTS = [
+EMPTY_APPEND_ONLY = [
     "UPDATE reviews_reviewslot SET state = 'open', annotator_id = NULL, judgment_id = NULL",
     "DELETE FROM reviews_adjudication",
     "DELETE FROM reviews_judgment",
+    "DELETE FROM audit_logentry",
 ]
 
 
@@ -50,7 +51,7 @@ def django_db_modify_db_settings() -> None:
 
 @pytest.fixture(autouse=True)
 def erasable_judgments(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let a test that really commits clean up after itself, although judgments are append-only."""
+    """Let a test that really commits clean up after itself, although rows are append-only."""
     marker = request.node.get_closest_marker("django_db")
     commits = marker is not None and marker.kwargs.get("transaction", False)
     commits = commits or bool({"live_server", "transactional_db"} & set(request.fixturenames))
@@ -59,9 +60,23 @@ def erasable_judgments(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     request.getfixturevalue("transactional_db")
     yield
-    triggers = import_module("reviews.migrations.0002_append_only")
+    with without_triggers(), connection.cursor() as cursor:
+        for statement in EMPTY_APPEND_ONLY:
+            cursor.execute(statement)
+
+
+@contextmanager
+def without_triggers() -> Iterator[None]:
+    """Be somebody who reaches the database itself, past what makes rows append-only."""
+    is_sqlite = connection.vendor == "sqlite"
+    modules = [import_module(f"{app}.migrations.0002_append_only") for app in ("audit", "reviews")]
+    off = [statement for module in modules for statement in module.SQLITE_BACK]
+    on = [statement for module in modules for statement in module.SQLITE]
     with connection.cursor() as cursor:
-        for statement in [*triggers.SQLITE_BACK, *EMPTY_JUDGMENTS, *triggers.SQLITE]:
+        for statement in off if is_sqlite else ["SET session_replication_role = replica"]:
+            cursor.execute(statement)
+        yield
+        for statement in on if is_sqlite else ["SET session_replication_role = origin"]:
             cursor.execute(statement)
 
 

@@ -18,6 +18,7 @@ MODULES = [
     "tests/audit/test_claims.py",
     "tests/audit/test_conflicts.py",
     "tests/audit/test_dataset_import.py",
+    "tests/audit/test_log.py",
     "tests/audit/test_question_chunks.py",
     "tests/audit/test_redaction.py",
     "tests/reviews/test_adjudication.py",

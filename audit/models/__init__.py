@@ -1,15 +1,19 @@
 """What the audit app stores, one file per subject."""
 
+from audit.models.accounts import LogInBucket
 from audit.models.api_tokens import ApiToken, Scope
 from audit.models.audits import Audit, AuditExpert, Flag
+from audit.models.chains import Link
 from audit.models.claims import Claimable
 from audit.models.datasets import Dataset, DatasetClass, FewShotExample, Item
+from audit.models.log import Act, LogEntry
 from audit.models.measurements import Measurement
 from audit.models.projects import Membership, Project, Role
 from audit.models.scores import Chunk, ScoreSet, UnscorableItem
 from audit.models.workers import Installation, Worker
 
 __all__ = [
+    "Act",
     "ApiToken",
     "Audit",
     "AuditExpert",
@@ -21,6 +25,9 @@ __all__ = [
     "Flag",
     "Installation",
     "Item",
+    "Link",
+    "LogEntry",
+    "LogInBucket",
     "Measurement",
     "Membership",
     "Project",

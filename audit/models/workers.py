@@ -11,11 +11,14 @@ class Installation(models.Model):
     """The one row that says which version of this application the database belongs to.
 
     `migrate` writes it. A worker of another version refuses all work: half a data set scored by
-    code that differs from the other half's would go unnoticed.
+    code that differs from the other half's would go unnoticed. It is the head of the log's chain
+    too.
     """
 
     version = models.CharField(max_length=20)
     migrated_at = models.DateTimeField(auto_now=True)
+    log_length = models.PositiveIntegerField(default=0)
+    log_hash = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return self.version

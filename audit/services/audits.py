@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db import transaction
 
-from audit.models import Audit, AuditExpert, Claimable, Dataset, ScoreSet
+from audit.models import Act, Audit, AuditExpert, Claimable, Dataset, ScoreSet
 from audit.redaction import clean_error
 from audit.services import claims
+from audit.services.log import write_log
 from audit.services.scores import (
     ScoresRefusedError,
     check_independent,
@@ -65,7 +66,13 @@ def start_audit(
     )
     advance_audits()
     audit.refresh_from_db()
+    _log(Act.AUDIT_STARTED, audit, created_by, experts=[each.expert for each in score_sets])
     return audit
+
+
+def _log(act: Act, audit: Audit, person: Any, **detail: Any) -> None:
+    subject = f"audit {audit.pk} of {audit.dataset.slug}"
+    write_log(act, subject, person=person, project=audit.dataset.project, **detail)
 
 
 def advance_audits() -> None:
@@ -110,7 +117,7 @@ def _pass_urgency_on(audit: Audit) -> None:
 
 
 @transaction.atomic
-def cancel_audit(audit: Audit) -> bool:
+def cancel_audit(audit: Audit, person: Any = None) -> bool:
     """Stop an audit; experts that no other audit waits for stop after the chunk in hand."""
     cancelled = Audit.objects.under_way().filter(pk=audit.pk)
     if cancelled.update(state=Audit.State.CANCELLED) != 1:
@@ -120,11 +127,12 @@ def cancel_audit(audit: Audit) -> bool:
         state=ScoreSet.State.CANCELLED
     )
     _pass_urgency_on(audit)
+    _log(Act.AUDIT_CANCELLED, audit, person)
     return True
 
 
 @transaction.atomic
-def resume_audit(audit: Audit) -> bool:
+def resume_audit(audit: Audit, person: Any = None) -> bool:
     """Take a cancelled or failed audit up again where it stopped."""
     stopped = Audit.objects.filter(
         pk=audit.pk, state__in=[Audit.State.CANCELLED, Audit.State.FAILED]
@@ -142,4 +150,5 @@ def resume_audit(audit: Audit) -> bool:
         resume_scores(score_set)
     _pass_urgency_on(audit)
     advance_audits()
+    _log(Act.AUDIT_RESUMED, audit, person)
     return True

@@ -17,9 +17,10 @@ from django.db import IntegrityError, transaction
 
 from audit.images import InspectedImage, UnusableImage, inspect
 from audit.loaders import LoadedDataset, LoadedExample, LoadedItem
-from audit.models import Dataset, DatasetClass, FewShotExample, Item, Project
+from audit.models import Act, Dataset, DatasetClass, FewShotExample, Item, Project
 from audit.questions import UnusableQuestion, inspect_question
 from audit.services.bulk_rows import insert_rows
+from audit.services.log import write_log
 
 BATCH = 500
 Progress = Callable[[int, int], None]
@@ -100,6 +101,13 @@ def store_dataset(
                     for position, each in enumerate(loaded.examples)
                 ],
                 batch_size=BATCH,
+            )
+            write_log(
+                Act.DATASET_IMPORTED,
+                f"data set {slug}",
+                project=project,
+                items=dataset.n_items,
+                sha256=dataset.sha256,
             )
     except IntegrityError as error:
         raise DatasetRefusedError(f"a data set named {slug!r} was stored meanwhile") from error

@@ -134,7 +134,7 @@ def audit_progress(request: HttpRequest, pk: int) -> HttpResponse:
 def audit_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Stop an audit; what is scored stays scored."""
     audit = find_audit(request, pk)
-    if cancel_audit(audit):
+    if cancel_audit(audit, request.user):
         messages.success(request, "The audit is cancelled. What is scored so far is kept.")
     else:
         messages.info(request, "There was nothing to cancel: the audit is no longer under way.")
@@ -145,7 +145,7 @@ def audit_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 def audit_resume(request: HttpRequest, pk: int) -> HttpResponse:
     """Take up a cancelled or failed audit where it stopped."""
     audit = find_audit(request, pk)
-    if resume_audit(audit):
+    if resume_audit(audit, request.user):
         messages.success(request, "The audit goes on where it stopped.")
     else:
         messages.info(request, "There was nothing to resume.")

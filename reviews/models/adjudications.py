@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from reviews.models.chains import Link
+from reviews.models.chains import DecidedLink
 from reviews.models.judgments import Verdict
 from reviews.models.samples import SampledItem
 from reviews.models.votes import QuestionVerdict
@@ -15,7 +15,7 @@ QUESTION_RULINGS = list(QuestionVerdict.choices)
 RULINGS = [choice for choice in Verdict.choices if choice[0] != Verdict.WITHDRAWN]
 
 
-class Adjudication(Link):
+class Adjudication(DecidedLink):
     """One reasoned decision on an item. It stands above the votes until another supersedes it."""
 
     sampled_item = models.ForeignKey(

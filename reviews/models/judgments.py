@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from reviews.models.chains import Link
+from reviews.models.chains import DecidedLink
 from reviews.models.samples import ReviewSlot, SampledItem
 from reviews.models.votes import KEY_CHANGES, QuestionVerdict
 from reviews.querysets import JudgmentQuerySet, ReferralQuerySet
@@ -49,7 +49,7 @@ class Severity(models.IntegerChoices):
     GROSS = 3, "gross"
 
 
-class Judgment(Link):
+class Judgment(DecidedLink):
     """One version of one person's verdict. Rows are never changed: undo adds a row."""
 
     slot = models.ForeignKey(ReviewSlot, on_delete=models.PROTECT, related_name="judgments")

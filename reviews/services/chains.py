@@ -11,9 +11,9 @@ from typing import TypeVar
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from reviews.chains import hash_link
+from audit.chains import hash_link
 from reviews.models import Sample
-from reviews.models.chains import Link
+from reviews.models.chains import DecidedLink
 
 Head = TypeVar("Head", bound=Sample)
 
@@ -23,7 +23,7 @@ def lock_chain(samples: QuerySet[Head]) -> Head:
     return samples.select_for_update(of=("self",), no_key=True).get()
 
 
-def append_link(head: Sample, link: Link) -> None:
+def append_link(head: Sample, link: DecidedLink) -> None:
     """Insert a row as the newest of the chain, whose `head` was locked in this transaction."""
     link.number = head.chain_length + 1
     link.previous_hash = head.chain_hash

@@ -10,7 +10,8 @@ from django.db import DEFAULT_DB_ALIAS, models
 from audit import score_store
 from audit.evidence import evidence_folder
 from audit.input_files import forget_input
-from audit.models import Audit, Project, ScoreSet
+from audit.models import Act, Audit, Project, ScoreSet
+from audit.services.log import write_log
 from reviews.models import Adjudication, Judgment, Release
 
 BATCH = 1000
@@ -34,6 +35,7 @@ def delete_project(project: Project) -> int:
         ScoreSet.objects.filter(dataset__project=project).values_list("pk", flat=True)
     )
     datasets = list(project.datasets.values_list("pk", flat=True))
+    write_log(Act.PROJECT_REMOVED, f"project {project.slug}", project=project)
     n_rows = _erase(Project.objects.filter(pk=project.pk))
     for score_set in score_sets:
         score_store.remove_scores(score_set)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from audit.models import Audit, Item
+from audit.models import Act, Audit, Item
+from audit.services.log import write_log
 from reviews.materials import prepare_material
 from reviews.models import (
     Adjudication,
     KnownItem,
+    QualityPlan,
     QuestionVerdict,
     Sample,
     SampledItem,
@@ -148,14 +151,30 @@ def _mark(
                 ]
             )
             place_known_items(audit)
+            _log(Act.KNOWN_ITEMS_MARKED, audit, person, use=use, items=len(marked), source=source)
     except IntegrityError as error:
         raise MarkingError("one of these items is marked already") from error
     return marked
 
 
-def retire(known: KnownItem) -> None:
+@transaction.atomic
+def retire(known: KnownItem, person: User | None = None) -> None:
     """Show an item to nobody any more; what was said of it stays."""
-    KnownItem.objects.filter(pk=known.pk).update(is_active=False)
+    if KnownItem.objects.filter(pk=known.pk, is_active=True).update(is_active=False):
+        _log(Act.KNOWN_ITEM_RETIRED, known.audit, person, item=known.item.key)
+
+
+@transaction.atomic
+def keep_plan(plan: QualityPlan, person: User) -> None:
+    """Store how much gold annotators are shown, and what they are trained on."""
+    plan.save()
+    facts = {"gold_share": plan.gold_share, "training": plan.n_training}
+    _log(Act.QUALITY_PLANNED, plan.audit, person, **facts)
+
+
+def _log(act: Act, audit: Audit, person: User | None, **detail: Any) -> None:
+    project = audit.dataset.project
+    write_log(act, f"audit {audit.pk}", person=person, project=project, **detail)
 
 
 def place_known_items(audit: Audit) -> None:

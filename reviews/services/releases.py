@@ -13,8 +13,9 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from audit.models import Audit, Project
+from audit.models import Act, Audit, Project
 from audit.services import claims
+from audit.services.log import write_log
 from reviews.decisions import Snapshot
 from reviews.models import Release, StoredPolicy
 from reviews.policies import (
@@ -58,7 +59,7 @@ def order_release(
         newest = Release.objects.filter(audit=audit).aggregate(Max("number"))["number__max"] or 0
         try:
             with transaction.atomic():
-                return Release.objects.create(
+                release = Release.objects.create(
                     audit=audit,
                     number=newest + 1,
                     policy=rule.name,
@@ -69,6 +70,15 @@ def order_release(
                     last_adjudication=snapshot.adjudication,
                     created_by=person,
                 )
+                write_log(
+                    Act.RELEASE_ORDERED,
+                    f"release {release.number} of audit {audit.pk}",
+                    person=person,
+                    project=audit.dataset.project,
+                    policy=f"{rule.name} {rule.version}",
+                    formats=release.formats,
+                )
+                return release
         except IntegrityError:
             if not Release.objects.filter(audit=audit, number=newest + 1).exists():
                 raise
@@ -152,6 +162,8 @@ def save_policy(
                     definition=definition,
                     created_by=person,
                 )
+                subject = f"policy {name}, version {version}"
+                write_log(Act.POLICY_SAVED, subject, person=person, project=project)
         except IntegrityError:
             if not versions.filter(version=version).exists():
                 raise

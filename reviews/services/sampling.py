@@ -10,7 +10,8 @@ import numpy as np
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from audit.models import Audit
+from audit.models import Act, Audit
+from audit.services.log import write_log
 from reviews.materials import Material, prepare_material
 from reviews.models import ReviewSlot, Sample, SampledClass, SampledItem, Stratum
 from reviews.populations import Population, Strata, load_population, stratify
@@ -84,6 +85,8 @@ def freeze_sample(  # noqa: PLR0913 - what a sample is drawn with, each by its n
         with transaction.atomic():
             _write_ledger(sample, draw, prepare_material(audit, population, draw.positions))
             place_known_items(audit)
+            facts = {"items": sample.n_items, "votes": sample.n_votes, "seed": seed}
+            _log(Act.SAMPLE_DRAWN, audit, drawn_by, **facts)
     except IntegrityError as error:
         if Sample.objects.filter(audit=audit).exists():
             raise SamplingError(_already(audit)) from error
@@ -96,7 +99,7 @@ def redraw_sample(audit: Audit, **numbers: Any) -> Sample:
     """Draw a sample as `freeze_sample` does; an earlier one that nobody has judged goes."""
     earlier = Sample.objects.filter(audit=audit).first()
     if earlier:
-        discard_sample(earlier)
+        discard_sample(earlier, numbers.get("drawn_by"))
     return freeze_sample(audit, **numbers)
 
 
@@ -114,7 +117,7 @@ def plan_strata(
 
 
 @transaction.atomic
-def discard_sample(sample: Sample) -> None:
+def discard_sample(sample: Sample, person: User | None = None) -> None:
     """Remove a sample that nobody has judged yet, so that another one can be drawn."""
     # Verdicts and claims lock the same rows in this order: those on their way are waited for.
     Sample.objects.select_for_update().filter(pk=sample.pk).first()
@@ -125,6 +128,12 @@ def discard_sample(sample: Sample) -> None:
     sample.items.all().delete()
     sample.strata.all().delete()
     sample.delete()  # takes what the desk shows of the classes with it
+    _log(Act.SAMPLE_DISCARDED, sample.audit, person)
+
+
+def _log(act: Act, audit: Audit, person: User | None, **detail: Any) -> None:
+    project = audit.dataset.project
+    write_log(act, f"sample of audit {audit.pk}", person=person, project=project, **detail)
 
 
 def _check_request(

@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import IntegrityError, transaction
 
-from audit.models import Dataset
+from audit.models import Act, Dataset
+from audit.services.log import write_log
 from reviews.models import JUDGE_PREFIX, Vote, VoteSource
 from reviews.vote_files import LoadedVotes, VoteImportError, VoteTarget, read_votes
 
@@ -52,6 +53,13 @@ def import_votes(
                     for vote in loaded.votes
                 ],
                 batch_size=BATCH,
+            )
+            write_log(
+                Act.VOTES_IMPORTED,
+                f"votes from {name} on {dataset.slug}",
+                project=dataset.project,
+                votes=source.n_votes,
+                sha256=source.sha256,
             )
     except IntegrityError as error:
         if VoteSource.objects.filter(dataset=dataset, name=name).exists():

@@ -21,6 +21,7 @@ from reviews.models import KnownItem, Policy, QualityPlan, ReviewSlot, Sample, V
 from reviews.services.class_cards import find_class_cards
 from reviews.services.known_items import (
     MarkingError,
+    keep_plan,
     mark_adjudicated,
     mark_by_hand,
     mark_from_votes,
@@ -65,7 +66,7 @@ def gold(request: HttpRequest, pk: int) -> HttpResponse:
 def retire_gold(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a marked item to nobody any more."""
     known = get_object_or_404(KnownItem.objects.open_to(request.user, Role.ADMIN), pk=pk)
-    retire(known)
+    retire(known, cast("User", request.user))
     messages.success(request, f"{known.item.key} is shown to nobody any more.")
     return redirect("reviews:gold", known.audit_id)
 
@@ -79,7 +80,7 @@ def find_admins_audit(request: HttpRequest, pk: int) -> Audit:
 def _do(person: User, audit: Audit, form: forms.BaseForm) -> str:
     """Do what a form asks for; return what was done, in words."""
     if isinstance(form, PlanForm):
-        form.save()
+        keep_plan(form.instance, person)
         return "The plan is kept; it holds for whatever is handed out from now on."
     values = form.cleaned_data
     if isinstance(form, HandForm):

@@ -89,7 +89,7 @@ def test_e12_a_backup_while_people_judge_comes_back_whole_on_either_database(tmp
         home = tmp_path / name
         done = run_manage(home, address, "restore", tmp_path / "backup", "--json")
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["checked"] == {"verdicts": 1, "scores": 2}
+        assert json.loads(done.stdout)["checked"] == {"verdicts": 1, "log": 1, "scores": 2}
         said = run_manage(home, address, "verify_judgments", "--json")
         (chain,) = json.loads(said.stdout)["audits"]
         assert before <= chain["rows"] <= after
@@ -187,7 +187,10 @@ def test_e14_an_installation_with_something_in_it_is_replaced_by_force_alone(tmp
         call_command("restore", str(tmp_path / "backup"))
     Item.objects.filter(dataset=audit.dataset, position=0).update(key="changed")
     call_command("restore", str(tmp_path / "backup"), "--force")
-    assert "intact: 1 chains of verdicts, 2 sets of scores, 1 releases" in capsys.readouterr().out
+    assert (
+        "intact: 1 chains of verdicts, 1 log, 2 sets of scores, 1 releases"
+        in capsys.readouterr().out
+    )
     assert not Item.objects.filter(key="changed").exists()
     call_command("restore", str(tmp_path / "backup"), "--check")
     assert "is intact, made" in capsys.readouterr().out

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from io import StringIO
 from uuid import uuid4
 
@@ -14,13 +11,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from reviews.chains import check_chain, hash_link
+from audit.chains import hash_link
+from reviews.chains import check_chain
 from reviews.models import Judgment, Sample, Verdict
 from reviews.services.judgments import Answer, record_judgment, revise, withdraw
 from reviews.services.leases import claim_slots
 from reviews.services.releases import build_release, order_release
 from tests.factories import make_dataset, make_member, make_project, make_ready_audit, make_sample
-from tests.servers import in_threads
+from tests.servers import in_threads, without_triggers
 
 pytestmark = pytest.mark.django_db
 CORRECT = Answer(Verdict.LABEL_CORRECT, milliseconds=700, ui_version="1.2.3")
@@ -40,21 +38,6 @@ def make_chain(n_verdicts: int = 6) -> Sample:
     withdraw(annotator, judgments[1], uuid4(), "1.2.3")
     sample.refresh_from_db()
     return sample
-
-
-@contextmanager
-def without_triggers() -> Iterator[None]:
-    """Be somebody who reaches the database itself."""
-    triggers = import_module("reviews.migrations.0002_append_only")
-    is_sqlite = connection.vendor == "sqlite"
-    with connection.cursor() as cursor:
-        off = triggers.SQLITE_BACK if is_sqlite else ["SET session_replication_role = replica"]
-        for statement in off:
-            cursor.execute(statement)
-        yield
-        on = triggers.SQLITE if is_sqlite else ["SET session_replication_role = origin"]
-        for statement in on:
-            cursor.execute(statement)
 
 
 def places(sample: Sample) -> dict[int, Judgment]:

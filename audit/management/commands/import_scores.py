@@ -24,8 +24,9 @@ from audit.loaders.generations import (
 from audit.loaders.score_shards import SHARDS, read_shards
 from audit.loaders.scores import KINDS, LoadedScores, read_scores
 from audit.management.base import AuditCommand, find_dataset
-from audit.models import Dataset, ScoreSet, UnscorableItem
+from audit.models import Act, Dataset, ScoreSet, UnscorableItem
 from audit.redaction import clean_error
+from audit.services.log import write_log
 from audit.services.scores import ScoresRefusedError, check_has_classes, store_scores
 
 BATCH = 500
@@ -75,6 +76,12 @@ class Command(AuditCommand):
                 score_set, notices = import_logits(dataset, expert, path, kind)
         except (ImportRefused, ScoresRefusedError) as refusal:
             raise CommandError(str(refusal)) from refusal
+        write_log(
+            Act.SCORES_IMPORTED,
+            f"scores of {score_set.expert} for {dataset.slug}",
+            project=dataset.project,
+            sha256=score_set.sha256,
+        )
         n_columns = 1 if score_set.has_outcomes_only else dataset.n_classes
         document = {
             "dataset": dataset.slug,

@@ -10,6 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 from audit.backups.database import BackupRefusedError
 from audit.backups.folders import check_backup, restore_backup
 from audit.management.base import AuditCommand
+from audit.models import Act
+from audit.services.log import write_log
 from reviews.management.commands.verify_installation import describe
 from reviews.proofs import prove_installation
 
@@ -39,6 +41,7 @@ class Command(AuditCommand):
             said = f"{folder} is intact, made {manifest['made_at']}"
             self.emit(options, {"folder": str(folder), "intact": True, **manifest}, said)
             return
+        write_log(Act.RESTORED, f"the backup of {manifest['made_at']}")
         document, text = describe(prove_installation())
         if document["intact"] or options["json"]:
             self.emit(options, document, text)

@@ -1,4 +1,4 @@
-"""Check everything that has a hash: verdicts, scores, releases."""
+"""Check everything that has a hash: verdicts, the log, scores, releases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from reviews.proofs import Proof, prove_installation
 
 
 class Command(AuditCommand):
-    help = "Verify every chain of verdicts, every score and every release against its hash."
+    help = (
+        "Verify every chain of verdicts, the log, every score and every release against its hash."
+    )
 
     def handle(self, **options: Any) -> None:
         document, text = describe(prove_installation())
@@ -28,7 +30,12 @@ def describe(proofs: Iterable[Proof]) -> tuple[dict[str, Any], str]:
     found = list(proofs)
     faults = [f"{proof.subject}: {proof.fault}" for proof in found if proof.fault]
     counts = Counter(proof.kind for proof in found)
-    names = {"verdicts": "chains of verdicts", "scores": "sets of scores", "release": "releases"}
+    names = {
+        "verdicts": "chains of verdicts",
+        "log": "log",
+        "scores": "sets of scores",
+        "release": "releases",
+    }
     checked = ", ".join(f"{counts[kind]} {name}" for kind, name in names.items())
     document = {"intact": not faults, "checked": dict(counts), "faults": faults}
     return document, "\n".join(faults) or f"intact: {checked}"
