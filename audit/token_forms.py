@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 
+from audit.account_forms import check_own
 from audit.models import Project, Scope
 from audit.services.api_tokens import MOST_DAYS, USUAL_DAYS
 
@@ -44,6 +45,4 @@ class TokenForm(forms.Form):
     def clean_password(self) -> str:
         """Refuse somebody who only sits at an open browser."""
         password: str = self.cleaned_data["password"]
-        if not self.user.check_password(password):
-            raise forms.ValidationError("This is not your password.")
-        return password
+        return check_own(self.user, password, lambda: self.user.check_password(password))

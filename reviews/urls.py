@@ -69,6 +69,7 @@ urlpatterns = [
     path("audits/<int:pk>/agreement/", agreement.agreement, name="agreement"),
     path("audits/<int:pk>/agreement.csv", agreement.agreement_csv, name="agreement_csv"),
     path("projects/<int:pk>/people/", people.people, name="people"),
+    path("projects/<int:pk>/members/", people.change_members, name="change_members"),
     path("projects/<int:pk>/people.csv", people.people_csv, name="people_csv"),
     path("audits/<int:pk>/gold/", gold.gold, name="gold"),
     path("known-items/<int:pk>/retire/", gold.retire_gold, name="retire_gold"),

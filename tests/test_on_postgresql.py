@@ -28,6 +28,7 @@ MODULES = [
     "tests/reviews/test_gold.py",
     "tests/reviews/test_judgments.py",
     "tests/reviews/test_leases.py",
+    "tests/reviews/test_members.py",
     "tests/reviews/test_release_snapshots.py",
     "tests/reviews/test_releases.py",
     "tests/reviews/test_review_integrity.py",
@@ -35,6 +36,7 @@ MODULES = [
     "tests/reviews/test_sampling.py",
     "tests/reviews/test_second_pass.py",
     "tests/reviews/test_votes.py",
+    "tests/test_log_in.py",
 ]
 
 

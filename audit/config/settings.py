@@ -31,6 +31,10 @@ ALLOWED_HOSTS = read_list(
 )
 # Set it where a proxy ends TLS: cookies are then sent over HTTPS only.
 BEHIND_HTTPS = read_flag(os.environ, "LABEL_AUDIT_HTTPS", default=False)
+# How many proxies of our own add to X-Forwarded-For; what the header says beyond is anybody's.
+TRUSTED_PROXIES = read_number(
+    os.environ, "LABEL_AUDIT_TRUSTED_PROXIES", default=0, minimum=0, maximum=9
+)
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -55,6 +59,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "audit.views.sessions.EndSessions",
     # Default deny: a view without a log-in says so itself.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -109,7 +114,10 @@ DATABASES["default"]["CONN_MAX_AGE"] = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"max_similarity": 0.6},
+    },
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 10},
@@ -121,6 +129,14 @@ LOGIN_REDIRECT_URL = "reviews:home"
 LOGOUT_REDIRECT_URL = "login"
 
 SESSION_COOKIE_AGE = 12 * 3600
+IDLE_SECONDS = 60 * read_number(
+    os.environ, "LABEL_AUDIT_IDLE_MINUTES", default=120, minimum=5, maximum=720
+)
+if BEHIND_HTTPS:
+    # Names that browsers take over HTTPS from this very host alone, not from a sibling domain.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+# The log-in page's own: whoever logged in here before isn't kept out by strangers who guess.
+KNOWN_BROWSER_COOKIE = "__Secure-known-browser" if BEHIND_HTTPS else "known-browser"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
-from audit.views import health
+from audit.views import accounts, health
 
 handler500 = "audit.views.errors.server_error"
 urlpatterns = [
-    path(
-        "login/",
-        auth_views.LoginView.as_view(template_name="login.html", redirect_authenticated_user=True),
-        name="login",
-    ),
-    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("login/", accounts.LogInView.as_view(), name="login"),
+    path("logout/", accounts.LogOutView.as_view(), name="logout"),
+    path("password/", accounts.PasswordView.as_view(), name="password"),
+    path("confirm/", accounts.confirm, name="confirm"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),

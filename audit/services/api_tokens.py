@@ -14,7 +14,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from audit.models import ApiToken, Project, Scope
+from audit.models import Act, ApiToken, Project, Scope
+from audit.services.log import write_log
 
 PREFIX = "laudit_"
 SHOWN = len(PREFIX) + 6
@@ -64,6 +65,7 @@ def make_token(
             sha256=hash_secret(secret),
             expires_at=timezone.now() + timedelta(days=days),
         )
+        _log(Act.TOKEN_MADE, token)
     return token, secret
 
 
@@ -88,7 +90,16 @@ def find_token(secret: str) -> ApiToken | None:
     return token
 
 
+@transaction.atomic
 def revoke_token(token: ApiToken) -> bool:
     """Let a token open nothing from the next request on; False if it was revoked before."""
     standing = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
-    return standing.update(revoked_at=Now()) == 1
+    if standing.update(revoked_at=Now()) != 1:
+        return False
+    _log(Act.TOKEN_REVOKED, token)
+    return True
+
+
+def _log(act: Act, token: ApiToken) -> None:
+    facts = {"prefix": token.prefix, "scopes": token.scopes}
+    write_log(act, f"token {token.pk}", person=token.user, project=token.project, **facts)

@@ -122,7 +122,11 @@ function readCookie(name) {
 // (logged in as somebody else).
 async function sendJson(url, data, { keepalive = false } = {}) {
   // Another window's log-in changes the token, so the cookie is asked each time.
-  const token = readCookie("csrftoken") ?? document.querySelector('meta[name="csrf-token"]').content;
+  // Its name is the longer one where the site is reached by HTTPS.
+  const token =
+    readCookie("__Host-csrftoken") ??
+    readCookie("csrftoken") ??
+    document.querySelector('meta[name="csrf-token"]').content;
   let response;
   try {
     response = await fetch(url, {

@@ -80,8 +80,9 @@ def test_what_belongs_to_another_project_is_not_there(scene, role):
     limited = scene.member(Role.ADMIN)
     elsewhere = make_project("Elsewhere too")
     Membership.objects.create(project=elsewhere, user=limited, role=role)
+    callers = (caller(stranger), caller(limited, project=elsewhere))
     before = hash_rows()
-    for client in (caller(stranger), caller(limited, project=elsewhere)):
+    for client in callers:
         for name, call in CHILDREN.items():
             answer = run(client, call, scene)
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), name

@@ -1,8 +1,7 @@
-"""Gives a person a role in a project; the only way an account comes to be."""
+"""Gives a person a role in a project; an installation's first account comes to be by it alone."""
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -12,6 +11,7 @@ from django.core.validators import validate_slug
 
 from audit.management.base import AuditCommand
 from audit.models import Membership, Project, Role
+from audit.services.members import MembershipRefusedError, add_member, change_role
 
 
 class Command(AuditCommand):
@@ -28,15 +28,20 @@ class Command(AuditCommand):
     def handle(self, **options: Any) -> None:
         project = find_or_found_project(options["project"])
         role = next(role for role in Role if role.label == options["role"])
-        user, is_new = User.objects.get_or_create(username=options["username"])
-        password = secrets.token_urlsafe(12) if is_new else ""
-        if is_new:
-            user.set_password(password)
-            user.save(update_fields=["password"])
-        Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
-        document = {"username": user.username, "role": role.label, "password": password or None}
-        secret = f", password {password}" if is_new else " (keeps the password)"
-        self.emit(options, document, f"{user.username}: {role.label} of {project.slug}{secret}")
+        name, password = User.normalize_username(options["username"]), ""
+        known = Membership.objects.filter(project=project, user__username=name)
+        membership = known.select_related("user", "project").first()
+        try:
+            if membership is None:
+                membership, password = add_member(project, name, role)
+            else:
+                change_role(membership, role)
+        except MembershipRefusedError as refusal:
+            raise CommandError(str(refusal)) from refusal
+        name = membership.user.get_username()
+        document = {"username": name, "role": role.label, "password": password or None}
+        secret = f", password {password}" if password else " (keeps the password)"
+        self.emit(options, document, f"{name}: {role.label} of {project.slug}{secret}")
 
 
 def find_or_found_project(slug: str) -> Project:

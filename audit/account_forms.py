@@ -1,0 +1,90 @@
+"""Passwords that people type: every try is counted before it is hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+
+from audit.client_address import read_address
+from audit.services.log_in import (
+    Bucket,
+    TooManyAttemptsError,
+    confirmation_buckets,
+    give_back,
+    list_buckets,
+    take_attempt,
+)
+
+THROTTLED = "throttled"
+TOO_MANY = "Too many attempts. Nothing was checked; try again in a quarter of an hour."
+
+
+class LogInForm(AuthenticationForm):
+    """A name and a password."""
+
+    buckets: Sequence[Bucket] = ()
+
+    def clean(self) -> dict[str, Any]:
+        name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if not name or not password or self.request is None:
+            return super().clean()
+        browser = self.request.COOKIES.get(settings.KNOWN_BROWSER_COOKIE, "")
+        self.buckets = list_buckets(name, read_address(self.request), browser)
+        _count(self.buckets)
+        cleaned = super().clean()
+        give_back(self.buckets)
+        return cleaned
+
+
+class ConfirmForm(forms.Form):
+    """The password of the person who is logged in."""
+
+    password = forms.CharField(
+        strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+    )
+
+    def __init__(self, data: Any = None, *, user: User) -> None:
+        super().__init__(data, label_suffix="")
+        self.user = user
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        return check_own(self.user, password, lambda: self.user.check_password(password))
+
+
+class PasswordForm(PasswordChangeForm):
+    """The old password, and the new one twice."""
+
+    def clean_old_password(self) -> str:
+        password = self.cleaned_data["old_password"]
+        return check_own(self.user, password, super().clean_old_password)
+
+
+def check_own(user: User, password: str, check: Callable[[], Any]) -> str:
+    """Return the password of somebody who is logged in, once `check` finds it right."""
+    buckets = confirmation_buckets(user.pk)
+    _count(buckets)
+    if not check():
+        raise ValidationError("This is not your password.", code="wrong")
+    give_back(buckets)
+    return password
+
+
+def _count(buckets: Sequence[Bucket]) -> None:
+    try:
+        take_attempt(buckets)
+    except TooManyAttemptsError as error:
+        raise ValidationError(TOO_MANY, code=THROTTLED) from error
+
+
+def is_throttled(form: forms.BaseForm) -> bool:
+    """Whether the form was refused for too many attempts, and nothing was hashed."""
+    return any(
+        error.code == THROTTLED for errors in form.errors.as_data().values() for error in errors
+    )
