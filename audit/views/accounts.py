@@ -30,6 +30,8 @@ from audit.services.log_in import (
 )
 from audit.views.confirmation import local_address, note_confirmed
 
+FORM_METHODS = ("get", "head", "post")
+
 
 class LogInView(auth_views.LoginView):
     """The one page for strangers."""
@@ -37,6 +39,7 @@ class LogInView(auth_views.LoginView):
     template_name = "login.html"
     authentication_form = LogInForm
     redirect_authenticated_user = True
+    http_method_names = FORM_METHODS
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_valid(form)
@@ -72,6 +75,8 @@ class LogInView(auth_views.LoginView):
 class LogOutView(auth_views.LogoutView):
     """Ends the log-in on the server, not only in the browser."""
 
+    http_method_names = ("post",)
+
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.user.is_authenticated:
             write_log(Act.LOGGED_OUT, person=request.user, address=read_address(request))
@@ -84,6 +89,7 @@ class PasswordView(auth_views.PasswordChangeView):
     template_name = "password.html"
     form_class = PasswordForm
     success_url = reverse_lazy(settings.LOGIN_REDIRECT_URL)
+    http_method_names = FORM_METHODS
 
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         response = super().form_valid(form)
