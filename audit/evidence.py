@@ -45,10 +45,17 @@ def write_evidence(audit_id: int, evidence: Evidence) -> None:
 def load_evidence(audit_id: int) -> Evidence:
     """Return the evidence as memory maps: reading one item touches one page per array."""
     folder = evidence_folder(audit_id)
-    return Evidence(**{field: np.load(folder / f"{field}.npy", mmap_mode="r") for field in FIELDS})
+    return Evidence(
+        **{
+            field: np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False)
+            for field in FIELDS
+        }
+    )
 
 
 def load_top1(audit_id: int) -> NDArray[np.int32]:
     """Return `top1` of the evidence alone."""
-    top1: NDArray[np.int32] = np.load(evidence_folder(audit_id) / "top1.npy", mmap_mode="r")
+    top1: NDArray[np.int32] = np.load(
+        evidence_folder(audit_id) / "top1.npy", mmap_mode="r", allow_pickle=False
+    )
     return top1

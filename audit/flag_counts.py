@@ -29,7 +29,7 @@ def find_flag_counts(audit: Audit, method: str) -> Counts:
     name = hashlib.sha256(f"{audit.sha256}/{method}".encode()).hexdigest()
     path = kept_folder(audit.pk) / f"{name}.npy"
     try:
-        kept: Counts = np.load(path, mmap_mode="r")
+        kept: Counts = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         counted = _count(audit, method)
         if audit.is_ready:

@@ -108,7 +108,7 @@ def _find_population(audit: Audit) -> Population:
 
 
 def _open_kept(path: Path) -> Population:
-    with np.load(path) as stored:
+    with np.load(path, allow_pickle=False) as stored:
         ranks = stored["ranks"].astype(np.int64)
         return Population(
             item_ids=stored["item_ids"],

@@ -141,7 +141,7 @@ def _results(
 def queue_item(request: HttpRequest, pk: int, item_pk: int) -> HttpResponse:
     """Show one item large, with every expert's evidence and every method's flag."""
     audit = find_audit(request, pk)
-    item = get_object_or_404(Item, dataset=audit.dataset_id, pk=item_pk)
+    item = get_object_or_404(audit.dataset.items, pk=item_pk)
     by_method = {flag.method: flag for flag in audit.flags.filter(item=item)}
     flags = [by_method[method] for method in order_methods(by_method)]
     evidence = _load_evidence(audit)

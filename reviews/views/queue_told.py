@@ -6,7 +6,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from audit.models import Item
 from audit.views.access import find_audit
 from reviews.queue_told import describe_depth, tell_item
 
@@ -24,6 +23,6 @@ def queue_figures(request: HttpRequest, pk: int) -> HttpResponse:
 def queue_told(request: HttpRequest, pk: int, item_pk: int) -> HttpResponse:
     """Show clean examples of the classes in question, and what people said of the item."""
     audit = find_audit(request, pk)
-    item = get_object_or_404(Item, dataset=audit.dataset_id, pk=item_pk)
+    item = get_object_or_404(audit.dataset.items, pk=item_pk)
     context = {"audit": audit, "item": item, "told": tell_item(audit, item)}
     return render(request, "reviews/_queue_told.html", context)

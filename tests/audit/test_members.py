@@ -1,4 +1,4 @@
-"""Accounts come to be by `add_member` alone, from a fresh installation on."""
+"""An installation's first account comes to be by `add_member`, and so does its first project."""
 
 from __future__ import annotations
 
