@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import subprocess
 import sys
@@ -28,11 +30,23 @@ LOADING = {  # what a browser fetches by itself, and the attribute that says fro
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """The site as `make docs` builds it, warnings being errors."""
+    """The site as `make docs` builds it, warnings being errors; once for all processes."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "site"
+    with (shared / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "built").exists():
+            build(folder)
+            (folder / "built").touch()
+    return folder
+
+
+def build(folder: Path) -> None:
     recipe = re.search(r"^docs:.*\n\t\$\(VENV\)/bin/python (.*)$", read("Makefile"), re.MULTILINE)
     assert recipe is not None
     assert "-W" in recipe[1]
-    folder = tmp_path_factory.mktemp("site")
     arguments = recipe[1].replace("docs/_build $(ARGS)", str(folder)).split()
     built = subprocess.run(
         [sys.executable, *arguments],
@@ -43,7 +57,6 @@ def site(tmp_path_factory) -> Path:
         timeout=280,
     )
     assert built.returncode == 0, built.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")
