@@ -14,7 +14,7 @@ COPY audit audit
 COPY reviews reviews
 COPY scoring scoring
 RUN pip install --no-cache-dir -c constraints.txt uv \
-    && uv pip install --system --no-cache -c constraints.txt -e .
+    && uv pip install --system --no-cache --compile-bytecode -c constraints.txt -e .
 COPY manage.py ./
 COPY templates templates
 COPY static static

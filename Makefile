@@ -7,6 +7,10 @@ JOBS ?= 2
 RUN := $(VENV)/bin/python manage.py
 READY := $(VENV)/.ready
 
+# Some machines forbid Python to keep its bytecode: importing torch and timm then takes three times
+# as long, in every process.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check bench docs serve worker setup
 .DEFAULT_GOAL := demo
 
