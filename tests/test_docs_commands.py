@@ -74,7 +74,7 @@ NOT_RUN = {  # how a line begins, and why it isn't run
     ".venv/bin/python manage.py judge": SERVER,
     ".venv/bin/python manage.py report 1 --truth votes:judge-gpt": SERVER,
     ".venv/bin/python manage.py generate": SERVER,
-    "curl ": "asks a running site: tests of the API ask it in this process",
+    "curl ": "asks a running site: tests/reviews/api runs the walks of this page against one",
 }
 N_ITEMS, N_CLASSES, N_WRONG = 160, 4, 24
 ABSOLUTE = ("/backups", "/srv", "/tmp/practice")  # noqa: S108 - where the pages put things
