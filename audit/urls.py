@@ -11,6 +11,7 @@ from audit.views import (
     calibrators,
     class_calibration,
     log,
+    measurements,
     pictures,
     queue,
     queue_pairs,
@@ -45,6 +46,12 @@ urlpatterns = [
         "audits/<int:pk>/calibration/classes.csv",
         class_calibration.class_calibration_csv,
         name="class_calibration_csv",
+    ),
+    path(
+        "measurements/<int:pk>/cancel/", measurements.measurement_cancel, name="measurement_cancel"
+    ),
+    path(
+        "measurements/<int:pk>/resume/", measurements.measurement_resume, name="measurement_resume"
     ),
     path("audits/<int:pk>/queue/", queue.queue, name="queue"),
     path("audits/<int:pk>/queue/pairs/", queue_pairs.queue_pairs, name="queue_pairs"),

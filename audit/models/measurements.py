@@ -54,5 +54,6 @@ class Measurement(Claimable):
         return self.work == self.Work.DONE
 
     @property
-    def is_under_way(self) -> bool:
-        return self.work in {self.Work.PENDING, self.Work.RUNNING}
+    def eta_seconds(self) -> float | None:
+        """How long it still takes, if its steps go on as they did."""
+        return self.seconds_left(self.n_done, self.n_steps)

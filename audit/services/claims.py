@@ -106,6 +106,23 @@ def put_off(row: Claimable, epoch: int, error: str) -> bool:
     )
 
 
+def cancel(row: Claimable) -> bool:
+    """Stop work that waits or is under way; whoever holds it finds its claim gone."""
+    rows = type(row)._default_manager.filter(
+        pk=row.pk, work__in=[Claimable.Work.PENDING, Claimable.Work.RUNNING]
+    )
+    return rows.update(work=Claimable.Work.CANCELLED, finished_at=Now(), error="") == 1
+
+
+def resume(row: Claimable) -> bool:
+    """Have work done after all that was cancelled or has failed."""
+    rows = type(row)._default_manager.filter(
+        pk=row.pk, work__in=[Claimable.Work.CANCELLED, Claimable.Work.FAILED]
+    )
+    again = {"attempts": 0, "announced_at": None, "not_before": None, "finished_at": None}
+    return rows.update(work=Claimable.Work.PENDING, error="", **again) == 1
+
+
 def abandoned(rows: QuerySet[Work]) -> list[Work]:
     """Return the running ones of `rows` whose worker is dead.
 

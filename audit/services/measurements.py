@@ -15,7 +15,7 @@ from audit.score_store import ScoreStoreError
 from audit.services import claims
 
 Tell: TypeAlias = Callable[[int, int], None]
-"""Called with the steps that are done and those there are."""
+"""Called with the steps that are done and those there are; stops what nobody waits for."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +56,19 @@ def build_measurement(
     epoch = claims.claim(row) if row else None
     if row is None or epoch is None:
         return False
-    held = Measurement.objects.filter(pk=row.pk, epoch=epoch)
+    held = Measurement.objects.filter(pk=row.pk, work=Measurement.Work.RUNNING, epoch=epoch)
 
     def tell(n_done: int, n_steps: int) -> None:
-        held.update(n_done=n_done, n_steps=n_steps)
+        if not held.update(n_done=n_done, n_steps=n_steps):
+            raise claims.ClaimLostError
 
     try:
+        tell(0, 0)
         with claims.heartbeat(row, epoch):
             document = measure(row, tell)
+    except claims.ClaimLostError:
+        logger.info("%s was cancelled or taken over", row)
+        return False
     except (OSError, ValueError, ScoreStoreError) as error:
         logger.warning("%s failed: %s", row, error)
         claims.fail(row, epoch, str(error))

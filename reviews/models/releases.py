@@ -81,6 +81,11 @@ class Release(Claimable):
         return self.work == self.Work.DONE
 
     @property
+    def eta_seconds(self) -> float | None:
+        """How long it is still written, if it goes on as it did."""
+        return self.seconds_left(self.n_written, self.audit.dataset.n_items)
+
+    @property
     def policy_name(self) -> str:
         """The policy as pages call it: a stored one with its version."""
         if self.policy in Policy.values:

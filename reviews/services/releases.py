@@ -105,6 +105,9 @@ def build_release(release_id: int) -> bool:
                 release.formats,
                 _progress_of(release, epoch),
             )
+    except claims.ClaimLostError:
+        logger.info("release %s was cancelled or taken over", release.pk)
+        return False
     except (OSError, ValueError) as error:
         logger.warning("release %s failed", release.pk, exc_info=True)
         # What was refused says why in words; of what broke, its kind belongs to the reason.
@@ -125,14 +128,16 @@ def snapshot_of(release: Release) -> Snapshot:
 
 
 def _progress_of(release: Release, epoch: int) -> Callable[[int], None]:
-    """Return what notes how many items are written, once a second while the claim holds."""
-    held = Release.objects.filter(pk=release.pk, epoch=epoch)
+    """Return what notes how many items are written, once a second; it stops a lost claim."""
+    held = Release.objects.filter(pk=release.pk, work=Release.Work.RUNNING, epoch=epoch)
+    held.update(n_written=0)
     told = time.monotonic()
 
     def note(n_items: int) -> None:
         nonlocal told
         if time.monotonic() - told >= PROGRESS_SECONDS:
-            held.update(n_written=n_items)
+            if not held.update(n_written=n_items):
+                raise claims.ClaimLostError
             told = time.monotonic()
 
     return note

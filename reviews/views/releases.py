@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from audit.models import Audit, Claimable
+from audit.models import Audit, Role
+from audit.services import claims
 from audit.services.progress import engine_trouble
 from audit.views.access import find_audit
 from reviews.forms import PolicyForm, ReleaseForm
@@ -66,6 +67,33 @@ def release_list(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer the page's poll with the builds as they stand."""
     audit = find_audit(request, pk)
     return render(request, "reviews/_releases.html", _list_context(audit))
+
+
+@require_POST
+def release_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop a build; nothing is left of it but its order."""
+    release = _find_release(request, pk)
+    if claims.cancel(release):
+        messages.success(request, f"Release {release.number} is cancelled.")
+    else:
+        messages.info(request, "There was nothing to cancel: it is no longer being built.")
+    return redirect("reviews:releases", release.audit_id)
+
+
+@require_POST
+def release_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have a cancelled or failed release built, of the judgments that were its own."""
+    release = _find_release(request, pk)
+    if claims.resume(release):
+        messages.success(request, f"Release {release.number} is built again, from its beginning.")
+    else:
+        messages.info(request, "There was nothing to resume.")
+    return redirect("reviews:releases", release.audit_id)
+
+
+def _find_release(request: HttpRequest, pk: int) -> Release:
+    releases = Release.objects.open_to(request.user, at_least=Role.MAINTAINER)
+    return get_object_or_404(releases, pk=pk)
 
 
 @require_POST
@@ -131,9 +159,12 @@ def list_formats(audit: Audit, chosen: Sequence[str]) -> list[ShownFormat]:
 
 
 def _list_context(audit: Audit) -> dict[str, Any]:
-    builds = list(Release.objects.filter(audit=audit).select_related("created_by")[:RELEASES_SHOWN])
-    unfinished = {Claimable.Work.PENDING, Claimable.Work.RUNNING}
-    is_building = any(build.work in unfinished for build in builds)
+    builds = list(
+        Release.objects.filter(audit=audit).select_related("created_by", "audit__dataset")[
+            :RELEASES_SHOWN
+        ]
+    )
+    is_building = any(build.is_under_way for build in builds)
     return {
         "audit": audit,
         "builds": builds,

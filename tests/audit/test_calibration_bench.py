@@ -54,7 +54,7 @@ def order_and_measure(client, audit):
     client.post(reverse("audit:measure_calibrators", args=[audit.pk]))
     row = Measurement.objects.get()
     waiting = open_page(client, audit, "calibrators_progress")
-    assert b"Waiting for a worker" in waiting.content
+    assert b"waiting for a worker" in waiting.content
     assert "HX-Refresh" not in waiting
     assert measure(row.pk)
     assert open_page(client, audit, "calibrators_progress")["HX-Refresh"] == "true"

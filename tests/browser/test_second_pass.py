@@ -17,7 +17,7 @@ def test_experts_on_cleaned_labels_appear_once_a_worker_has_measured_them(make_p
     page.goto(f"/audits/{audit.pk}/cascade/")
     page.get_by_role("link", name="Every expert on cleaned labels").click()
     page.get_by_role("button", name="Measure").click()
-    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    expect(page.get_by_text("waiting for a worker")).to_be_visible()
     assert measure(Measurement.objects.get().pk)
     chart = page.locator("[data-chart=second-pass]")
     expect(chart.locator("svg")).to_contain_text("accuracy")

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import re
+from datetime import timedelta
 from io import StringIO
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
 from audit.models import Measurement, Role, ScoreSet
 from audit.services.measurements import reconcile_measurements
@@ -13,6 +16,7 @@ from audit.services.scores import store_scores
 from reviews import tasks
 from reviews.cascade_halves import Order
 from reviews.cascades import describe_cascade, sweep_cascade
+from reviews.services import measuring
 from reviews.services.measuring import measure, order_cascade
 from scoring.cascade import Cascade
 from scoring.routing import load_routing_table
@@ -75,6 +79,52 @@ def test_an_order_is_a_row_that_a_worker_makes_and_the_page_leads_to_it(audit, m
     there = maintainer.get(address(audit, "/list/"), {"wait": row.number})
     assert there["HX-Redirect"] == address(audit, "/?number=1")
     assert b"hx-trigger" not in there.content
+
+
+def act(client, row, what):
+    return client.post(f"/measurements/{row.pk}/{what}/", follow=True).content.decode()
+
+
+def test_a_measurement_is_cancelled_while_it_is_made_and_made_anew_when_resumed(
+    audit, maintainer, monkeypatch
+):
+    row = order_cascade(audit, Order("small", "large"), None)
+    honest = measuring.measure_cascade
+
+    def cancel_on_the_way(dataset, order, test_dataset, tell):
+        assert "The measurement is cancelled." in act(maintainer, row, "cancel")
+        return honest(dataset, order, test_dataset, tell)
+
+    monkeypatch.setattr(measuring, "measure_cascade", cancel_on_the_way)
+    assert not measure(row.pk)
+    row.refresh_from_db()
+    assert (row.work, row.document, row.n_steps) == ("cancelled", {}, 0)
+    assert Measurement.objects.pending().count() == 0  # so that no worker is woken up for it
+    assert "nothing to cancel" in act(maintainer, row, "cancel")
+    text = text_of(maintainer, address(audit, "/list/"))
+    assert "Cancelled." in text
+    assert "hx-trigger" not in text
+    monkeypatch.setattr(measuring, "measure_cascade", honest)
+    text = act(maintainer, row, "resume")
+    assert "waiting for a worker" in text
+    assert measure(row.pk)
+    row.refresh_from_db()
+    assert row.document["apgr"]["CC"]["estimate"] > 0.5
+    assert "nothing to resume" in act(maintainer, row, "resume")
+
+
+def test_the_time_left_follows_from_the_steps_done_so_far(audit, maintainer):
+    row = order_cascade(audit, Order("small", "large"), None)
+    Measurement.objects.update(
+        work="running", n_done=2, n_steps=8, claimed_at=timezone.now() - timedelta(seconds=40)
+    )
+    text = text_of(maintainer, address(audit, "/list/"))
+    assert "2 of 8 steps" in text
+    assert re.search(r"about (2 min|1 min 59 s|2 min 1 s) left", text)
+    row.refresh_from_db()
+    assert row.eta_seconds == pytest.approx(120, abs=5)
+    Measurement.objects.update(n_done=0)
+    assert " left" not in text_of(maintainer, address(audit, "/list/"))
 
 
 def test_the_pages_figures_are_the_librarys(audit, maintainer):

@@ -12,6 +12,7 @@ from reviews import release_previews, tasks
 from reviews.models import Judgment, Release, StoredPolicy
 from reviews.policies import find_policy
 from reviews.release_files import release_folder
+from reviews.services import releases
 from reviews.services.releases import build_release, order_release
 from tests.factories import make_member, make_project, make_ready_audit
 from tests.reviews.situations import revise
@@ -150,6 +151,35 @@ def test_every_item_is_decided_once_until_somebody_says_more(audit, maintainer, 
     assert after.content.count(b'class="change-row"') == 2
     counts = dict(after.context["preview"].counts)
     assert sum(counts.values()) == audit.dataset.n_items
+
+
+def act(client, release, what):
+    return client.post(f"/releases/{release.pk}/{what}/", follow=True).content.decode()
+
+
+def test_a_build_is_cancelled_while_it_is_written_and_built_anew_when_resumed(
+    audit, maintainer, monkeypatch
+):
+    release = order_release(audit, "lenient")
+    honest = releases.publish_release
+
+    def cancel_on_the_way(*arguments):
+        assert "Release 1 is cancelled." in act(maintainer, release, "cancel")
+        arguments[-1](7)  # what is written so far
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr(releases, "publish_release", cancel_on_the_way)
+    monkeypatch.setattr(releases, "PROGRESS_SECONDS", 0)
+    assert not build_release(release.pk)
+    release.refresh_from_db()
+    assert (release.work, release.manifest) == ("cancelled", {})
+    assert not release_folder(audit.pk, 1).exists()
+    assert "nothing to cancel" in act(maintainer, release, "cancel")
+    assert tasks.announce_releases() == 0
+    monkeypatch.setattr(releases, "publish_release", honest)
+    assert "Release 1 is built again" in act(maintainer, release, "resume")
+    assert build_release(release.pk)
+    assert "nothing to resume" in act(maintainer, release, "resume")
 
 
 def order(audit, *formats):

@@ -151,7 +151,7 @@ def test_the_page_shows_what_the_command_prints(client):
     assert client.post(address, said)["Location"] == address
     expected = run_json(audit)
     revise(judgments[0], "label_correct")  # after the order: it doesn't count
-    assert b"Waiting for a worker" in page_of(client, audit, "second_pass_progress").content
+    assert b"waiting for a worker" in page_of(client, audit, "second_pass_progress").content
     assert measure(Measurement.objects.get().pk)
     assert page_of(client, audit, "second_pass_progress")["HX-Refresh"] == "true"
     document = page_of(client, audit, "second_pass_data").json()
