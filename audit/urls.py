@@ -55,6 +55,7 @@ urlpatterns = [
     ),
     path("audits/<int:pk>/queue/", queue.queue, name="queue"),
     path("audits/<int:pk>/queue/pairs/", queue_pairs.queue_pairs, name="queue_pairs"),
+    path("audits/<int:pk>/pairs.csv", queue_pairs.queue_pairs_csv, name="queue_pairs_csv"),
     path("audits/<int:pk>/queue.csv", queue_pairs.queue_csv, name="queue_csv"),
     path("audits/<int:pk>/queue/<int:item_pk>/", queue.queue_item, name="queue_item"),
     path("projects/<int:pk>/log/", log.log, name="log"),

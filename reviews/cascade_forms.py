@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from audit.models import Audit, Dataset, Role, ScoreSet
 from reviews.cascade_experts import known_calibrators
 from reviews.cascade_halves import Order
+from reviews.class_order import compare_classes
 from reviews.evaluation_labels import CLEANED, GIVEN, RELEASE, VOTES, list_labels
 from reviews.models import Policy
 from reviews.policies import list_policies
@@ -42,6 +43,7 @@ class CascadeForm(forms.Form):
         self, data: Any = None, *, audit: Audit, user: AbstractBaseUser | AnonymousUser, **own: Any
     ) -> None:
         super().__init__(data, auto_id="cascade-%s", label_suffix="", **own)
+        self.dataset = audit.dataset
         score_sets = list(find_score_sets(audit.dataset))
         names = [each.expert for each in score_sets]
         set_choices(self, "small", [(name, name) for name in names])
@@ -69,6 +71,10 @@ class CascadeForm(forms.Form):
             raise forms.ValidationError(
                 "On another data set its given labels count: cleaned ones are of this data set."
             )
+        if (other := self.others.get(said.get("test_dataset", ""))) is not None:
+            mismatch = compare_classes(self.dataset, other)
+            if mismatch and mismatch.is_reordered:
+                self.add_error("test_dataset", f"Its classes are numbered otherwise: {mismatch}.")
         return said
 
     @property

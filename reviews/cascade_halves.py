@@ -16,6 +16,7 @@ from reviews.cascade_experts import (
     known_calibrators,
     move_expert,
 )
+from reviews.class_order import compare_classes
 from reviews.decisions import Snapshot
 from reviews.evaluation_labels import GIVEN, EvaluationLabels, load_labels
 from reviews.models import Policy
@@ -87,6 +88,7 @@ class Halves:
     labels: EvaluationLabels
     uses_given: bool
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
     _features: dict[int, Floats] = field(default_factory=dict)
 
     @property
@@ -174,9 +176,17 @@ def load_halves(dataset: Dataset, order: Order, test_dataset: Dataset | None = N
             f"{fitted.dataset} has {fitted.dataset.n_classes} classes and {test.dataset} "
             f"{test.dataset.n_classes}: calibrators fit no other classes"
         )
+    warnings = []
+    mismatch = compare_classes(dataset, test.dataset) if test is not fitted else None
+    if mismatch and mismatch.is_reordered:
+        raise CascadeRefusedError(
+            f"{test.dataset} numbers its classes otherwise than {fitted.dataset}: {mismatch}"
+        )
+    if mismatch:
+        warnings = [f"classes have other names in {test.dataset}: {mismatch}"]
     labels = load_labels(test.dataset, test.given, order.labels, order.policy, order.snapshot)
     half_a = in_half_a(fitted.keys, order.seed)
-    return Halves(fitted, test, half_a, labels, order.labels == GIVEN, list(labels.notes))
+    return Halves(fitted, test, half_a, labels, order.labels == GIVEN, list(labels.notes), warnings)
 
 
 def load_items(dataset: Dataset) -> tuple[list[str], Ints]:

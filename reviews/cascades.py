@@ -111,7 +111,10 @@ def _describe_halves(halves: Halves, order: Order) -> Document:
     document["settings"] = _describe_settings(order, calibrator, fitted, test)
     document["items"] = {"validation": pair.validation.n_items, "test": pair.test.n_items}
     document["notes"] = halves.notes
-    document["warnings"] = find_warnings(halves.labels, order.experts, [fitted, test])
+    document["warnings"] = [
+        *halves.warnings,
+        *find_warnings(halves.labels, order.experts, [fitted, test]),
+    ]
     return document
 
 

@@ -58,6 +58,7 @@ urlpatterns = [
         name="differences_csv",
     ),
     path("audits/<int:pk>/plan/", plans.curves_plan, name="curves_plan"),
+    path("audits/<int:pk>/plan.csv", plans.curves_plan_csv, name="curves_plan_csv"),
     path("audits/<int:pk>/queue/figures.json", queue_told.queue_figures, name="queue_figures"),
     path("audits/<int:pk>/queue/<int:item_pk>/told/", queue_told.queue_told, name="queue_told"),
     path("audits/<int:pk>/adjudication/", adjudication.adjudication, name="adjudication"),

@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from audit.class_titles import name_classes
 from audit.evidence import Evidence, load_evidence
 from audit.flag_counts import (
     AGREE,
@@ -228,8 +229,9 @@ def find_classes(audit: Audit, indices: Iterable[int]) -> dict[int, DatasetClass
 
 def name_choices(counts: dict[int, int], classes: dict[int, DatasetClass]) -> list[ClassChoice]:
     """Return the classes of a filter, most flags first."""
+    names = name_classes(classes)
     choices = [
-        ClassChoice(index, classes[index].name if index in classes else f"class {index}", n_flags)
+        ClassChoice(index, names.get(index, f"class {index}"), n_flags)
         for index, n_flags in counts.items()
     ]
     return sorted(choices, key=lambda choice: (-choice.n_flags, choice.index))

@@ -13,8 +13,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from audit.class_titles import name_classes
 from audit.methods import order_methods
-from audit.models import Audit, DatasetClass
+from audit.models import Audit
 from audit.querysets import FlagQuerySet
 from audit.queue_narrowing import Wanted, narrow, within_bins
 from audit.views.access import find_audit
@@ -22,6 +23,10 @@ from audit.views.queue import find_classes, read_wanted
 
 MOST_PAIRS = 100
 COLUMNS = ("rank", "key", "given_label", "proposed_label", "score", "bin", "experts_agree")
+PAIR_COLUMNS = (
+    *("one", "other", "one_name", "other_name"),
+    *("one_to_other", "other_to_one", "flags"),
+)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 BATCH = 2000
 
@@ -68,6 +73,23 @@ def queue_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
     )
 
 
+@require_GET
+def queue_pairs_csv(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with the pairs that the page shows."""
+    audit, _, flags = _find_flags(request, pk)
+    response = HttpResponse(
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="pairs-{audit.pk}.csv"'},
+    )
+    writer = csv.writer(response)
+    writer.writerow(PAIR_COLUMNS)
+    for pair in list_pairs(audit, flags):
+        names = (_as_text(name) for name in (pair.one_name, pair.other_name))
+        counts = (pair.n_forth, pair.n_back, pair.n_flags)
+        writer.writerow([pair.one, pair.other, *names, *counts])
+    return response
+
+
 def list_pairs(audit: Audit, flags: FlagQuerySet) -> list[ClassPair]:
     """Return unordered pairs of classes, most flags first; each flag counts in one direction."""
     rows = flags.order_by().values_list("item__given_label", "proposed_label")
@@ -77,9 +99,15 @@ def list_pairs(audit: Audit, flags: FlagQuerySet) -> list[ClassPair]:
         for given, proposed in (tuple(sorted(pair)) for pair in counts)
     }
     most = sorted(both_ways, key=lambda pair: (-sum(both_ways[pair]), pair))[:MOST_PAIRS]
-    classes = find_classes(audit, {index for pair in most for index in pair})
+    names = name_classes(find_classes(audit, {index for pair in most for index in pair}))
     return [
-        ClassPair(one, other, _name(classes, one), _name(classes, other), *both_ways[one, other])
+        ClassPair(
+            one,
+            other,
+            names.get(one, f"class {one}"),
+            names.get(other, f"class {other}"),
+            *both_ways[one, other],
+        )
         for one, other in most
     ]
 
@@ -91,8 +119,9 @@ def _find_flags(request: HttpRequest, pk: int) -> tuple[Audit, Wanted, FlagQuery
     return audit, wanted, within_bins(flags, wanted)
 
 
-def _name(classes: dict[int, DatasetClass], index: int) -> str:
-    return classes[index].name if index in classes else f"class {index}"
+def _as_text(text: str) -> str:
+    """Return text that no spreadsheet computes: a list is saved for people."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 class _Line:
@@ -110,5 +139,4 @@ def _write_rows(flags: FlagQuerySet) -> Iterator[str]:
         "experts_agree",
     )  # fmt: skip
     for rank, key, *rest in rows.iterator(chunk_size=BATCH):
-        # Text that a spreadsheet would compute is handed to people as text.
-        yield writer.writerow([rank, f"'{key}" if key.startswith(FORMULA_STARTS) else key, *rest])
+        yield writer.writerow([rank, _as_text(key), *rest])

@@ -8,12 +8,12 @@ import io
 import os
 import re
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audit.class_titles import tell_apart
 from audit.durable_files import sync_folder
 from audit.evidence import Evidence
 from audit.image_files import is_piece
@@ -81,15 +81,6 @@ class Source:
         """Whether the pictures are pieces of tar or Arrow files: no other reader finds them."""
         first = self.dataset.items.order_by("position").values_list("image", flat=True).first()
         return bool(first) and is_piece(str(first))
-
-
-def tell_apart(classes: Sequence[DatasetClass]) -> list[str]:
-    """Return one name per class, no two the same: of a name twice, the id or index says which."""
-    counts = Counter(each.name for each in classes)
-    return [
-        each.name if counts[each.name] == 1 else f"{each.name} ({each.wordnet_id or each.index})"
-        for each in classes
-    ]
 
 
 class HashedFile(io.RawIOBase):

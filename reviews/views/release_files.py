@@ -12,12 +12,12 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from audit.class_titles import tell_apart
 from audit.models import Audit, Claimable, Item, Role
 from audit.views.access import find_audit
 from reviews.downloads import send_archive, send_file
 from reviews.models import Release
 from reviews.release_diffs import Difference, Moment, count_moves, find_differences
-from reviews.release_formats.base import tell_apart
 from reviews.services.releases import policy_of, snapshot_of
 
 PER_PAGE = 24
@@ -85,7 +85,7 @@ def _find_release(audit: Audit, number: str) -> Release:
 
 
 def _show(audit: Audit, page: Page[Difference]) -> list[ShownDifference]:
-    names = tell_apart(list(audit.dataset.classes.order_by("index")))
+    names = tell_apart(audit.dataset.classes.order_by("index"))
     found = {each.position: each for each in page}
     shown = []
     for item in audit.dataset.items.filter(position__in=found).order_by("position"):

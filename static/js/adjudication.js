@@ -8,7 +8,6 @@
   keymap.use(keys);
   keymap.letters = "abcdefghij".slice(0, form.querySelector(".option-letter") ? 10 : 0);
 
-  for (const place of document.querySelectorAll("[data-written]")) place.replaceChildren(writeText(place.textContent));
   for (const key of document.querySelectorAll("kbd[data-key]")) key.textContent = keymap.shown(key.dataset.key);
 
   const actions = {

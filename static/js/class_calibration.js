@@ -15,7 +15,7 @@
       formatter: ({ dataIndex }) => `${rows[dataIndex].name}: ${rows[dataIndex].n} items\ngap ${write(rows[dataIndex].gap)}  (${write(rows[dataIndex].low)} to ${write(rows[dataIndex].high)})`,
     }),
     xAxis: Charts.axis(colours, {
-      type: "value", name: "overconfident to the right", axisLabel: { color: colours.muted, formatter: (value) => value.toFixed(1) },
+      type: "value", name: "overconfident to the right", axisLabel: { color: colours.muted, formatter: (value) => String(Number(value.toFixed(3))), hideOverlap: true },
     }),
     yAxis: Charts.axis(colours, {
       type: "category", inverse: true, data: rows.map(({ name }) => name), axisTick: { show: false }, splitLine: { show: false },

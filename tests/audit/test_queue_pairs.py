@@ -47,6 +47,28 @@ def test_hostile_class_names_are_text(client, audit):
     assert "<b onclick" not in show(client, audit).content.decode()
 
 
+def test_classes_that_share_a_name_are_told_apart_in_pairs_and_filters(client, audit):
+    twins = DatasetClass.objects.filter(dataset=audit.dataset, index__lt=2)
+    twins.update(name="maillot")
+    twins.filter(index=0).update(wordnet_id="n03710637")
+    pairs = show(client, audit).context["pairs"]
+    assert {pair.one_name for pair in pairs} == {"maillot (n03710637)", "maillot (1)"}
+    labels = show(client, audit, "audit:queue").context["labels"]
+    assert [each.name for each in labels] == ["maillot (n03710637)", "maillot (1)", "class 2"]
+
+
+def test_the_pairs_as_csv_are_those_of_the_page(client, audit):
+    DatasetClass.objects.filter(dataset=audit.dataset, index=0).update(name="=1+1")
+    shown = show(client, audit, k=2).context["pairs"]
+    text = show(client, audit, "audit:queue_pairs_csv", k=2).content.decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(int(row["one"]), int(row["other"])) for row in rows] == [
+        (pair.one, pair.other) for pair in shown
+    ]
+    assert [int(row["flags"]) for row in rows] == [pair.n_flags for pair in shown]
+    assert rows[0]["one_name"] == "'=1+1"
+
+
 def test_no_flags_no_pairs(client, audit):
     Flag.objects.all().delete()
     assert "flags nothing" in show(client, audit).content.decode()

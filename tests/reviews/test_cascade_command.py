@@ -332,6 +332,38 @@ def test_a_sweep_repeats_the_measurement_for_calibrators_and_bins():
     assert "  temperature  100  0." in run(dataset, "--sweep")
 
 
+def rename_classes(dataset, *names, ids=("", "", "")):
+    for index, (name, wordnet_id) in enumerate(zip(names, ids, strict=True)):
+        dataset.classes.filter(index=index).update(name=name, wordnet_id=wordnet_id)
+
+
+@pytest.mark.parametrize(
+    ("names", "ids", "reason"),
+    [
+        (("class 1", "class 0", "class 2"), ("", "", ""), "0: 'class 0' and 'class 1'; 1: "),
+        (("a", "b", "c"), ("n2", "n1", "n3"), "0: 'class 0' and 'a'; 1: 'class 1' and 'b'"),
+    ],
+)
+def test_a_data_set_that_numbers_its_classes_otherwise_is_refused(names, ids, reason):
+    dataset, other = make_scored_dataset(), make_harder_dataset()
+    rename_classes(dataset, "class 0", "class 1", "class 2", ids=("n1", "n2", "n3"))
+    rename_classes(other, *names, ids=ids)
+    refusal = refusal_of(dataset, "--test-dataset", other.slug)
+    assert f"{other} numbers its classes otherwise than {dataset}: {reason}" in refusal
+
+
+def test_classes_that_are_called_otherwise_are_named_in_a_warning():
+    dataset, other = make_scored_dataset(), make_harder_dataset()
+    rename_classes(other, "CLASS 0", "one", "two")
+    [warning] = run_json(dataset, "--test-dataset", other.slug)["warnings"]
+    assert warning == (
+        f"classes have other names in {other}: 1: 'class 1' and 'one'; 2: 'class 2' and 'two'"
+    )
+    rename_classes(dataset, "class 0", "class 1", "class 2", ids=("n1", "n2", "n3"))
+    rename_classes(other, "zero", "one", "two", ids=("n1", "n2", "n3"))
+    assert run_json(dataset, "--test-dataset", other.slug)["warnings"] == []
+
+
 def test_a_data_set_of_other_classes_is_refused():
     dataset, other = make_scored_dataset(), make_dataset(n_items=N_ITEMS, n_classes=4)
     for name in ("small", "large"):

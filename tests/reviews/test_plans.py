@@ -1,15 +1,19 @@
 """Plans of further verdicts: what is counted, what is asked for, and what they come to."""
 
+import csv
+import io
 import json
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit.models import Role
 from reviews.plans import PlanRefusedError, plan_review
 from reviews.populations import load_population, stratify
 from reviews.reports import curves
 from reviews.services.sampling import freeze_sample
+from tests.factories import make_member
 from tests.reviews.situations import judge, make_mixed_audit
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +62,19 @@ def test_without_a_verdict_the_experts_guesses_plan():
     plan = plan_review(make_mixed_audit(), "judgments", "lenient", 0.4, "precision")
     assert plan["now"]["estimate"] is None
     assert 0 < plan["n_more"] <= 40
+
+
+def test_the_plan_as_csv_is_that_of_the_page(client):
+    audit = judged_audit()
+    client.force_login(make_member(audit.dataset.project, Role.MAINTAINER))
+    said = {"goal": "precision", "width": "0.2", "k": "3"}
+    text = client.get(f"/audits/{audit.pk}/plan/", said).content.decode()
+    assert "plan.csv?goal=precision&amp;width=0.2&amp;k=3" in text
+    saved = client.get(f"/audits/{audit.pk}/plan.csv", said)
+    rows = list(csv.DictReader(io.StringIO(saved.content.decode())))
+    plan = plan_review(audit, "judgments", "lenient", 0.2, "precision", 3)
+    assert rows == [{key: str(value) for key, value in row.items()} for row in plan["strata"]]
+    assert client.get(f"/audits/{audit.pk}/plan.csv", said | {"k": "9"}).status_code == 404
 
 
 def test_what_can_not_be_planned_is_refused():
