@@ -318,14 +318,14 @@ class LabelAudit:
         return found
 
     def wait_for_release(self, release: int, *, seconds: float = 86_400) -> doc.Release:
-        """Return a release once its files are there; `StoppedError` if the build failed."""
+        """Return a release once its files are there; `StoppedError` if it ended otherwise."""
         end = time.monotonic() + seconds
         while True:
             found = self.release(release)
             if found["work"] == "done":
                 return found
-            if found["work"] == "failed":
-                raise StoppedError(f"release {release} failed: {found['error']}")
+            if found["work"] in {"failed", "cancelled"}:
+                raise StoppedError(f"release {release} is {found['work']}: {found['error']}")
             _rest(end, f"release {release} is still {found['work']}")
 
     def compare_releases(self, audit: int, before: int, after: int) -> dict[str, Any]:

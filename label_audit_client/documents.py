@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict
 
 AuditState = Literal["scoring", "calibrating", "ready", "failed", "cancelled"]
 ScoresState = Literal["scoring", "ready", "failed", "cancelled"]
-Work = Literal["pending", "running", "done", "failed"]
+Work = Literal["pending", "running", "done", "failed", "cancelled"]
 Mode = Literal["full", "quick"]
 
 

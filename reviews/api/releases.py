@@ -56,7 +56,7 @@ class ReleaseDoc(Schema):
     policy: str
     policy_version: int
     formats: list[str]
-    work: Literal["pending", "running", "done", "failed"]
+    work: Literal["pending", "running", "done", "failed", "cancelled"]
     written: int
     error: str
     last_judgment: int

@@ -122,7 +122,7 @@ class MeasurementRow(Schema):
     audit: int
     kind: Kind
     number: int
-    work: Literal["pending", "running", "done", "failed"]
+    work: Literal["pending", "running", "done", "failed", "cancelled"]
     done: int
     steps: int
     error: str

@@ -14,8 +14,9 @@ from django.test import Client
 
 import label_audit_client
 from audit.models import Audit, Role
+from audit.services import claims
 from label_audit_client import ApiError, LabelAudit, StoppedError, connection, documents
-from reviews.models import Judgment
+from reviews.models import Judgment, Release
 from reviews.release_files import release_folder
 from reviews.services.releases import build_release
 from tests.api.callers import START, secret_of
@@ -148,6 +149,16 @@ def test_refusals_are_one_exception_with_the_reason(site, audit):
     Audit.objects.update(state="failed", error="out of disk")
     with pytest.raises(StoppedError, match="out of disk"):
         site.wait_for_audit(audit.pk)
+
+
+def test_a_release_that_was_cancelled_is_no_longer_waited_for(site, audit):
+    item = site.claim(audit.pk)["items"][0]
+    site.judge(audit.pk, item["ticket"], labels=[1], milliseconds=1500)
+    release = site.order_release(audit.pk)["id"]
+    assert claims.cancel(Release.objects.get())
+    assert [each["work"] for each in site.releases(audit.pk)] == ["cancelled"]
+    with pytest.raises(StoppedError, match="is cancelled"):
+        site.wait_for_release(release)
 
 
 class Stumbling(httpx2.BaseTransport):
