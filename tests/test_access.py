@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from audit.models import ApiToken, Audit, Membership, Project, Role
+from audit.models import ApiToken, Audit, Measurement, Membership, Project, Role
 from audit.services.api_tokens import make_token
 from reviews.models import KnownItem, Release
 from reviews.services.leases import claim_slots
@@ -40,11 +40,12 @@ ROUTES = {
         curves_csv overlap_csv differences_csv curves_plan queue_figures queue_told adjudication
         agreement agreement_csv release_list audit_estimate audit_detail audit_progress
         calibration calibrators_progress class_calibration class_calibration_csv queue queue_pairs
-        queue_csv queue_item""",
+        queue_csv queue_item queue_pairs_csv curves_plan_csv""",
     (Role.MAINTAINER, "get head"): "release_diff release_archive release_file",
     (Role.MAINTAINER, "get post"): "cascade second_pass adjudicate_item releases audit_new",
     (Role.MAINTAINER, "post"): """draw_sample save_policy audit_cancel audit_resume audit_urgent
-        measure_calibrators""",
+        measure_calibrators measurement_cancel measurement_resume release_cancel
+        release_resume""",
     (Role.ADMIN, "get"): "people people_csv log",
     (Role.ADMIN, "get post"): "gold",
     (Role.ADMIN, "post"): "change_members retire_gold",
@@ -53,6 +54,10 @@ NEEDED = {name: role for (role, _), names in ROUTES.items() for name in names.sp
 VERBS = {name: verbs.split() for (_, verbs), names in ROUTES.items() for name in names.split()}
 # Nothing was measured in the scene, so there is nothing behind these yet.
 NOT_MEASURED = {"cascade_data", "cascade_csv", "cascade_table", "second_pass_data"}
+QUERIES = {  # what an address can't answer without
+    "release_diff": "?before=1&after=1",
+    "curves_plan_csv": "?goal=precision&width=0.2&k=3",
+}
 FORMS_ALONE = {"audit_new", "audit_estimate"}  # about no project: whoever has the role anywhere
 
 
@@ -77,6 +82,7 @@ class Scene:
     release: Release
     known: KnownItem
     token: ApiToken
+    measurement: Measurement
     admin: User
 
     @property
@@ -93,11 +99,12 @@ class Scene:
             "known-items": self.known.pk,
             "releases": self.release.pk,
             "tokens": self.token.pk,
+            "measurements": self.measurement.pk,
         }
         path = route.replace("<int:pk>", str(numbers.get(first, "")))
         path = path.replace("<int:item_pk>", str(self.item))
         path = path.replace("<path:name>", "manifest.json")
-        return f"{path}?before=1&after=1" if name == "release_diff" else path
+        return path + QUERIES.get(name, "")
 
     @property
     def item(self) -> int:
@@ -117,7 +124,11 @@ def make_scene() -> Scene:
         origin=KnownItem.Origin.BY_HAND,
         marked_by=admin,
     )
-    return Scene(audit, release, known, make_token(admin, "night run 7", ["read"])[0], admin)
+    token, _ = make_token(admin, "night run 7", ["read"])
+    measurement = Measurement.objects.create(
+        audit=audit, kind=Measurement.Kind.CALIBRATORS, number=1, work="failed", error="no scores"
+    )
+    return Scene(audit, release, known, token, measurement, admin)
 
 
 def make_caller(kind: str, scene: Scene) -> tuple[Client, Role | None]:
