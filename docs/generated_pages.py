@@ -109,7 +109,27 @@ def signature(node: Signed) -> str:
         line = f"def {node.name}({ast.unparse(node.args)}){returns}: ..."
         if len(line) <= 96:
             return line
-        arguments = ast.unparse(node.args).split(", ")
-        return f"def {node.name}(\n    " + ", ".join(arguments) + f"\n){returns}: ..."
+        lines = "".join(f"    {argument},\n" for argument in arguments_of(node.args))
+        return f"def {node.name}(\n{lines}){returns}: ..."
     fields = [ast.unparse(part) for part in node.body if isinstance(part, ast.AnnAssign)]
     return f"class {node.name}:\n    " + "\n    ".join(fields or ["..."])
+
+
+def arguments_of(arguments: ast.arguments) -> Iterator[str]:
+    """Yield each argument as the code has it, one at a time."""
+    plain = [*arguments.posonlyargs, *arguments.args]
+    without: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults))
+    for argument, default in zip(plain, [*without, *arguments.defaults], strict=True):
+        yield with_default(argument, default)
+    if arguments.vararg:
+        yield f"*{ast.unparse(arguments.vararg)}"
+    elif arguments.kwonlyargs:
+        yield "*"
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield with_default(argument, default)
+
+
+def with_default(argument: ast.arg, default: ast.expr | None) -> str:
+    """Return an argument with the value that it has if it isn't given."""
+    written = ast.unparse(argument)
+    return written if default is None else f"{written} = {ast.unparse(default)}"
