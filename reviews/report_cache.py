@@ -23,6 +23,7 @@ import scoring
 from audit import methods
 from audit.kept_files import keep, kept_folder
 from audit.models import Audit
+from reviews import release_formats
 from reviews.judge_words import JUDGE
 from reviews.models import JUDGE_PREFIX, Sample, VoteSource
 from reviews.policies import find_policy
@@ -73,7 +74,7 @@ def _hash_code() -> str:
     """Return the hash of the code that makes them: another version may see things otherwise."""
     digest = hashlib.sha256(settings.LABEL_AUDIT_VERSION.encode())
     files = [Path(str(methods.__file__))]
-    for package in (reviews, scoring):
+    for package in (reviews, release_formats, scoring):
         files += sorted(Path(str(package.__file__)).parent.glob("*.py"))
     for file in files:
         digest.update(file.read_bytes())

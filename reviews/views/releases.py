@@ -26,6 +26,7 @@ from reviews.release_files import open_source
 from reviews.release_formats import DEFAULT_FORMATS, FORMATS, FormatRefusedError
 from reviews.release_formats.registry import refusals
 from reviews.release_previews import preview_release
+from reviews.report_cache import find_kept
 from reviews.services.releases import ReleaseRefusedError, order_release, save_policy
 
 RELEASES_SHOWN = 20
@@ -151,7 +152,8 @@ def _has_questions(audit: Audit) -> bool:
 
 def list_formats(audit: Audit, chosen: Sequence[str]) -> list[ShownFormat]:
     """Return every format, and for those that the data set can't be written in, why."""
-    reasons = refusals(open_source(audit))
+    # Reads all keys; whoever orders a format is told by what there is at that moment.
+    reasons = find_kept(audit, ["refused formats"], lambda: refusals(open_source(audit)))
     return [
         ShownFormat(name, reasons.get(name, ""), name in (chosen or DEFAULT_FORMATS))
         for name in FORMATS
