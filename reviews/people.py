@@ -14,6 +14,8 @@ from reviews.models import Adjudication, Judgment, Verdict
 from scoring.pace import Pace, describe_pace
 
 DAYS_SHOWN = 30
+# One a second, for a while: the server's clock says so, whatever the page says of looking.
+TOO_FAST_PER_HOUR, TOO_FAST_LEAST = 3600, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class PersonActivity:
     n_adjudicated: int
     last: datetime | None
     days: dict[date, int]
+
+    @property
+    def is_too_fast(self) -> bool:
+        """Whether verdicts came faster than anybody looks, by the times at which they arrived."""
+        per_hour = self.pace.per_hour
+        return self.pace.n >= TOO_FAST_LEAST and (per_hour or 0) > TOO_FAST_PER_HOUR
 
 
 def describe_people(project: Project) -> list[PersonActivity]:

@@ -36,5 +36,8 @@ def _answer(request: HttpRequest, pk: int, side: int) -> HttpResponse:
     response["Cache-Control"] = "private, max-age=31536000, immutable"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
+    # Its number, never the file's name: that may be the class.
+    suffix = response["Content-Type"].rpartition("/")[2]
+    response["Content-Disposition"] = f'inline; filename="item-{pk}.{suffix}"'
     response["Vary"] = "Cookie"
     return response

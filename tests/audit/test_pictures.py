@@ -36,6 +36,7 @@ def client_for(item: Item, role: Role = Role.ANNOTATOR) -> Client:
     return client
 
 
+@pytest.mark.row("A10")
 @pytest.mark.parametrize("view", VIEWS)
 def test_b009_a_member_gets_a_picture_that_can_do_nothing_but_be_looked_at(view):
     item = make_item((300, 200), tail=b"<script>alert(1)</script>", suffix="JPEG")
@@ -46,6 +47,7 @@ def test_b009_a_member_gets_a_picture_that_can_do_nothing_but_be_looked_at(view)
     assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert answer["Cache-Control"] == "private, max-age=31536000, immutable"
     assert "Cookie" in answer["Vary"]
+    assert answer["Content-Disposition"] == f'inline; filename="item-{item.pk}.webp"'
     assert b"<script" not in answer.content
     assert Image.open(io.BytesIO(answer.content)).size == (
         (300, 200) if "image" in view else (160, 107)

@@ -427,13 +427,13 @@ def test_e03_the_evidence_of_every_change_is_complete(tmp_path):
     "text",
     ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "＝1", "＋1"],  # noqa: RUF001
 )
-def test_A19_a_cell_that_a_spreadsheet_would_compute_is_text_for_people(tmp_path, text):
+def test_a19_a_cell_that_a_spreadsheet_would_compute_is_text_for_people(tmp_path, text):
     assert neutralise(text) == f"'{text}"
     assert neutralise(f"a{text}") == f"a{text}"
 
 
 @pytest.mark.row("B095")
-def test_A19_machine_files_stay_as_they_are(tmp_path):
+def test_a19_machine_files_stay_as_they_are(tmp_path):
     audit = make_judged_audit()
     Item.objects.filter(dataset=audit.dataset, position=0).update(key="=HYPERLINK(1)")
     audit.dataset.classes.filter(index=0).update(name="@class")

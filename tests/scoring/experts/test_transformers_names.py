@@ -122,6 +122,7 @@ def test_b130_a_pickle_beside_the_weights_is_refused_and_never_opened(folder, tm
     parse_expert(f"transformers:{folder}")
 
 
+@pytest.mark.row("A20")
 def test_b131_an_evil_file_called_safetensors_is_refused_by_content(folder, tmp_path):
     canary = tmp_path / "canary"
     (folder / "model.safetensors").write_bytes(pickle.dumps(Canary(canary)))
@@ -175,6 +176,7 @@ def test_b135_missing_and_unexpected_weights_are_listed(folder):
     assert "and 11 more" in refusal.value.message
 
 
+@pytest.mark.row("A23")
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 @pytest.mark.parametrize(
     "changes",
@@ -192,6 +194,7 @@ def test_b136_a_configuration_that_asks_for_code_is_refused(folder, name, change
     assert name in refusal.message
 
 
+@pytest.mark.row("A23")
 @pytest.mark.parametrize("name", ["modeling_llama.py", "sub/tokenizer.py", "a.ipynb"])
 def test_b136_code_in_the_folder_is_refused(folder, name):
     path = folder / name

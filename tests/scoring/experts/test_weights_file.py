@@ -71,6 +71,7 @@ class Canary:
         return os.mkdir, (self.path,)
 
 
+@pytest.mark.row("A20")
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".txt"])
 def test_b130_b131_a_pickle_is_refused_by_content_under_any_name_and_never_run(tmp_path, suffix):
     canary = tmp_path / "canary"
