@@ -74,6 +74,18 @@ def all_patterns(resolver: URLResolver | None = None, prefix: str = "") -> dict[
     return found
 
 
+def fill(route: str, audit_pk: int, item_pk: int) -> str:
+    """The address about an audit, its project or an item of it, as other tests fill them in."""
+    own = item_pk if route.startswith("/items/") else audit_pk
+    if route.startswith("/projects/"):
+        own = Audit.objects.get(pk=audit_pk).dataset.project_id
+    return (
+        route.replace("<int:pk>", str(own))
+        .replace("<int:item_pk>", str(item_pk))
+        .replace("<path:name>", "labels.csv")
+    )
+
+
 @dataclass(frozen=True)
 class Scene:
     """A project with something behind every address, and its admin."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 
@@ -68,6 +70,11 @@ class LogEntry(Link):
             models.UniqueConstraint(fields=["number"], name="one_log_entry_per_place"),
             models.CheckConstraint(condition=models.Q(act__in=Act.values), name="known_act"),
         ]
+
+    @property
+    def facts(self) -> list[tuple[str, Any]]:
+        """What else is known, by name. In a template `detail.items` could be a fact of its own."""
+        return list(self.detail.items())
 
     def __str__(self) -> str:
         return f"{self.number}: {self.person or 'the server'} {self.get_act_display()}"

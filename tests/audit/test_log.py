@@ -115,6 +115,27 @@ def test_what_people_do_is_logged_with_their_name_in_the_same_transaction():
     assert check_log() == (4, None)
 
 
+def test_the_page_tells_everything_that_was_written_to_admins_of_the_project_alone(client):
+    project, other = make_project(), make_project()
+    admin = make_member(project, Role.ADMIN, "ada")
+    stranger = make_member(other, Role.ADMIN, "eve")
+    for n in range(102):
+        write_log(Act.SAMPLE_DRAWN, f"sample {n}", person=admin, project=project, items=40 + n)
+    write_log(Act.LOGGED_IN, person=admin, address="192.0.2.1")
+    write_log(Act.LOGGED_IN, person=stranger, address="192.0.2.2")
+    write_log(Act.POLICY_SAVED, "policy of others", person=stranger, project=other)
+    client.force_login(admin)
+    page = client.get(f"/projects/{project.pk}/log/").content.decode()
+    assert "items: <bdi>141</bdi>" in page
+    assert "192.0.2.1" in page
+    assert "192.0.2.2" not in page
+    assert "policy of others" not in page
+    assert "sample 2</bdi>" not in page
+    older = client.get(f"/projects/{project.pk}/log/?before=4").content.decode()
+    assert "sample 2</bdi>" in older
+    assert client.get(f"/projects/{other.pk}/log/").status_code == 404
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.row("A49")
 def test_fifty_entries_at_one_moment_make_one_unbroken_chain():
