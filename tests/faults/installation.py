@@ -127,9 +127,14 @@ class Installation:
     def import_pictures(
         self, slug: str = "pictures", n_items: int = 200, marked: int | None = None
     ) -> None:
-        """Bring in small random pictures; the first expert agrees with seven labels in ten.
+        """Bring in small random pictures."""
+        self.run("import_dataset", *self.write_pictures(slug, n_items, marked))
 
-        The `marked` one has a first pixel by which `injection` knows it.
+    def write_pictures(self, slug: str, n_items: int, marked: int | None = None) -> list[str]:
+        """Write small random pictures; the first expert agrees with seven labels in ten.
+
+        Return what `import_dataset` has to be told. The `marked` one has a first pixel by which
+        `injection` knows it.
         """
         folder = self.home / slug
         folder.mkdir()
@@ -149,9 +154,7 @@ class Installation:
             rows.append(f"{number:04d},{label},{name}")
         manifest = folder / "labels.csv"
         manifest.write_text("\n".join(rows) + "\n")
-        self.run(
-            "import_dataset", slug, str(manifest), "--format", "manifest", "--root", str(folder)
-        )
+        return [slug, str(manifest), "--format", "manifest", "--root", str(folder)]
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -244,13 +245,13 @@ def _embedded(experts: tuple[str, str], settings: Mapping[str, str]) -> Iterator
 
 @contextmanager
 def telling(scene: Scene) -> Iterator[None]:
-    """Print the end of the log and what the database holds where a fault was too much."""
+    """Print the ends of the logs and what the database holds where a fault was too much."""
     try:
         yield
     except BaseException:
-        log = scene.installation.log
-        if log.exists():
-            sys.stderr.write("".join(log.read_text(errors="replace").splitlines(True)[-60:]))
+        for log in (scene.installation.log, scene.installation.home / "web.log"):
+            if log.exists():
+                sys.stderr.write("".join(log.read_text(errors="replace").splitlines(True)[-60:]))
         for table in ("audit_chunk", "audit_scoreset", "audit_worker"):
             for row in scene.installation.query(f"SELECT * FROM {table}"):  # noqa: S608
                 sys.stderr.write(f"{table}: {row}\n")
@@ -344,7 +345,14 @@ def kill_postgres(scene: Scene) -> None:
 
 def start_postgres(scene: Scene) -> None:
     assert scene.postgres is not None
-    scene.postgres.ensure_postgres_running()
+    for _ in range(6):
+        # Recovery on a busy disk takes longer than the ten seconds that the package waits, and
+        # then it takes a server that is still starting for a fault of its own.
+        try:
+            scene.postgres.ensure_postgres_running()
+            break
+        except (subprocess.TimeoutExpired, AssertionError):
+            time.sleep(1)
     wait_until(lambda: answers(scene.installation.database), "PostgreSQL answers")
 
 

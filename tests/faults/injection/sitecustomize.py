@@ -5,6 +5,7 @@ whose stub expert is given the marked picture (its first pixel is 1, 2, 3).
 FAULT_AT_COMMIT=FILE: once the file is there, the process that next commits a transaction removes it
 and is killed, before or after the commit, as the file says.
 FAULT_AT_CHUNK=FILE: the same for the process that next finishes a chunk.
+FAULT_SLOW=milliseconds: what a stub expert takes longer for each input, whatever its name says.
 FAULT_VISIBILITY=seconds: after so long without an answer Redis hands a message out again.
 """
 
@@ -14,6 +15,7 @@ import ctypes
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -57,6 +59,18 @@ def poison(name: str) -> None:
         if any(image.getpixel((0, 0)) == MARK for image in inputs):
             FAULTS[name]()
         return healthy(self, inputs)
+
+    StubExpert.predict = predict  # type: ignore[method-assign]
+
+
+def slow_down(milliseconds: float) -> None:
+    from scoring.experts.stub_expert import StubExpert
+
+    quick = StubExpert.predict
+
+    def predict(self: Any, inputs: Sequence[Any]) -> Any:
+        time.sleep(milliseconds / 1000 * len(inputs))
+        return quick(self, inputs)
 
     StubExpert.predict = predict  # type: ignore[method-assign]
 
@@ -113,6 +127,8 @@ def shorten_visibility(seconds: float) -> None:
 
 if os.environ.get("FAULT_AT_ITEM"):
     poison(os.environ["FAULT_AT_ITEM"])
+if os.environ.get("FAULT_SLOW"):
+    slow_down(float(os.environ["FAULT_SLOW"]))
 if os.environ.get("FAULT_VISIBILITY"):
     shorten_visibility(float(os.environ["FAULT_VISIBILITY"]))
 if os.environ.get("FAULT_AT_COMMIT"):
