@@ -23,6 +23,7 @@ urlpatterns = [
     path("audits/new/estimate/", audits.audit_estimate, name="audit_estimate"),
     path("audits/<int:pk>/", audits.audit_detail, name="audit_detail"),
     path("audits/<int:pk>/progress/", audits.audit_progress, name="audit_progress"),
+    path("audits/<int:pk>/timeline/", audits.audit_timeline, name="audit_timeline"),
     path("audits/<int:pk>/cancel/", audits.audit_cancel, name="audit_cancel"),
     path("audits/<int:pk>/resume/", audits.audit_resume, name="audit_resume"),
     path("audits/<int:pk>/urgent/", audits.audit_urgent, name="audit_urgent"),

@@ -35,7 +35,8 @@ ROUTES = {
     ("own", "post"): "logout revoke_api_token",
     (Role.ANNOTATOR, "get head"): "desk guide class_search item_image item_thumb",
     (Role.ANNOTATOR, "post"): """lease judge undo reveal refer preferences heartbeat hand_back""",
-    (Role.MAINTAINER, "get"): """curves cascade_list cascade_data cascade_csv cascade_table
+    (Role.MAINTAINER, "get"): """audit_timeline
+        curves cascade_list cascade_data cascade_csv cascade_table
         second_pass_progress second_pass_data sampling ledger_csv curves_points curves_data
         curves_csv overlap_csv differences_csv curves_plan queue_figures queue_told adjudication
         agreement agreement_csv release_list audit_estimate audit_detail audit_progress

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -23,6 +24,7 @@ from audit.services.audits import (
     start_audit,
 )
 from audit.services.progress import engine_trouble, expert_progress
+from audit.services.timeline import timeline
 from audit.views.access import find_audit
 
 REASONS_SHOWN = 200
@@ -111,7 +113,10 @@ def audit_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = _progress_context(audit)
     if audit.is_ready:
         context |= {"queues": _queue_sizes(audit), "n_left_out": _count_left_out(audit)}
-    context |= {"left_out": _left_out(audit), "reasons_shown": REASONS_SHOWN}
+    left_out = _left_out(audit)
+    context |= {"left_out": left_out, "reasons_shown": REASONS_SHOWN}
+    if left_out:
+        context |= {"left_out_by_reason": _count_reasons(audit)}
     return render(request, "audit/audit_detail.html", context)
 
 
@@ -128,6 +133,13 @@ def audit_progress(request: HttpRequest, pk: int) -> HttpResponse:
     if audit.is_under_way and request.GET.get("shown") in STOPPED:
         return HttpResponseClientRefresh()
     return render(request, "audit/_progress.html", _progress_context(audit))
+
+
+@require_GET
+def audit_timeline(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say what happened when and who did it, for the part of the page that unfolds."""
+    audit = find_audit(request, pk)
+    return render(request, "audit/_timeline.html", {"audit": audit, "steps": timeline(audit)})
 
 
 @require_POST
@@ -204,6 +216,17 @@ def _count_left_out(audit: Audit) -> int:
     """Return how many items take no part, or not in every expert's figures."""
     unscorable = UnscorableItem.objects.filter(score_set__audits=audit, item__quarantine_code="")
     return audit.dataset.n_quarantined + unscorable.values("item").distinct().count()
+
+
+def _count_reasons(audit: Audit) -> list[tuple[str, str, int]]:
+    """Return reason, expert (empty: all) and how many items were left out for it, most first."""
+    quarantined = audit.dataset.items.quarantined().values_list("quarantine_code")
+    unscorable = UnscorableItem.objects.filter(
+        score_set__audits=audit, item__quarantine_code=""
+    ).values_list("code", "score_set__expert")
+    counts = [(code, "", n) for code, n in quarantined.annotate(n=Count("pk")).order_by()]
+    counts += unscorable.annotate(n=Count("pk")).order_by()
+    return sorted(counts, key=lambda row: (-row[2], row[:2]))
 
 
 def _left_out(audit: Audit) -> list[LeftOut]:
