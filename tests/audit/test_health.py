@@ -267,3 +267,10 @@ def test_a_token_that_can_be_guessed_is_refused():
     for bad in ("short", "with blanks in between it", "ümläute-sind-nicht-erlaubt-hier"):
         with pytest.raises(SettingError, match="T must be at least 20"):
             read_token({"T": bad}, "T")
+
+
+def test_probes_are_answered_without_tls_where_a_proxy_ends_it(client, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert client.get(path).status_code == 200
+    assert client.get("/login/").status_code == 301

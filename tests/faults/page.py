@@ -26,10 +26,10 @@ was not run since the table was begun.
 
 Several at once: `python -m tests.faults.soak` kills one of pool process, worker, web process, Redis
 and PostgreSQL every 2 to 6 s, for a minute a seed, while three audits are scored and eight people
-judge by HTTP, sending again with its key what isn't answered. Afterwards every audit's hash and every
-expert's logits must be an undisturbed run's, all that was acknowledged stored once and nothing else,
-no lease or claim left, no file half-written, the chain of verdicts whole, and no page have answered
-500. `--stack embedded` is the same on SQLite and a folder of messages.
+judge by HTTP, sending again with its key what isn't answered. Afterwards every audit's hash and
+every expert's logits must be an undisturbed run's, all that was acknowledged stored once and
+nothing else, no lease or claim left, no file half-written, the chain of verdicts whole, and no page
+have answered 500. `--stack embedded` is the same on SQLite and a folder of messages.
 
 | | fault | besides | goes on | ends | result |
 |---|---|---|---|---|---|
