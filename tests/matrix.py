@@ -33,7 +33,24 @@ NOT_RUN: dict[str, str] = {
     "constraints.txt, not hashes: torch's wheels differ from machine to machine",
 }
 # Rows that a command measures, not a test: on a busy machine a time says nothing.
-MEASURED: dict[str, str] = {}
+_BENCHMARK = "python -m tests.benchmarks"
+MEASURED: dict[str, str] = {
+    "L01": f"{_BENCHMARK}.web_think --load L01 --seconds 60; beside a bare view: {_BENCHMARK}.web",
+    "L02": f"{_BENCHMARK}.web_think --load L02 --seconds 300",
+    "L03": f"{_BENCHMARK}.web_think --load L03 --seconds 600",
+    "L04": f"{_BENCHMARK}.web_think --load L04 --seconds 300",
+    "L05": f"{_BENCHMARK}.growth --items 50000 (questions; pictures are not opened here)",
+    "L06": f"{_BENCHMARK}.growth --items 14042",
+    "L07": f"{_BENCHMARK}.web_pages",
+    "L08": f"{_BENCHMARK}, part of make bench",
+    "L09": f"{_BENCHMARK}.web_pages",
+    "L10": f"{_BENCHMARK}.releases",
+    "L11": f"{_BENCHMARK}.web_thumbs",
+    "L12": f"{_BENCHMARK}.web_flood --seconds 60",
+    "L13": f"{_BENCHMARK}.web_projects",
+    "L14": f"{_BENCHMARK}.engine_goals",
+    "L15": f"{_BENCHMARK}.web_endurance --hours 4",
+}
 
 
 def all_rows() -> list[str]:

@@ -41,11 +41,15 @@ class Log:
 
 
 class Browser:
-    """One person's connection with cookies; a connection the server closed is opened again."""
+    """One person's connection with cookies; a connection the server closed is opened again.
 
-    def __init__(self, port: int, name: str) -> None:
+    `source`: the address they come from, such as 127.0.0.7, where it matters.
+    """
+
+    def __init__(self, port: int, name: str, source: str = "") -> None:
         self.port = port
         self.name = name
+        self.source = source
         self.cookies: dict[str, str] = {}
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -75,8 +79,9 @@ class Browser:
 
     async def _exchange(self, request: bytes) -> tuple[int, bytes]:
         if self._writer is None or self._reader is None:
+            local = (self.source, 0) if self.source else None
             self._reader, self._writer = await asyncio.open_connection(
-                "127.0.0.1", self.port, limit=2**22
+                "127.0.0.1", self.port, limit=2**22, local_addr=local
             )
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -103,6 +108,11 @@ class Browser:
 
     async def log_in(self, password: str) -> None:
         """Log in through the log-in page."""
+        status = await self.try_log_in(password)
+        assert status == 302, f"{self.name} could not log in: {status}"
+
+    async def try_log_in(self, password: str) -> int:
+        """Send the log-in page's form; return the answer's status."""
         _, page = await self.ask("GET", "/login/")
         found = TOKEN.search(page)
         assert found is not None
@@ -113,7 +123,7 @@ class Browser:
         }
         body = urllib.parse.urlencode(fields).encode()
         status, _ = await self.ask("POST", "/login/", body, "application/x-www-form-urlencoded")
-        assert status == 302, f"{self.name} could not log in: {status}"
+        return status
 
 
 @dataclass(frozen=True, slots=True)

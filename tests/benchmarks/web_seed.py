@@ -80,11 +80,12 @@ def seed_people(project: Any, n_people: int) -> list[str]:
 
 
 def seed_audit(project: Any, n_items: int) -> Any:
+    """Make a finished audit of its own data set, named like the project."""
     from audit.evidence import Evidence, write_evidence
     from audit.models import Audit, AuditExpert, Dataset, DatasetClass, Item, ScoreSet
 
     dataset = Dataset.objects.create(
-        project=project, slug=f"queue-{n_items}", kind="image", source_format="imagefolder",
+        project=project, slug=project.slug, kind="image", source_format="imagefolder",
         root="/nowhere", n_items=n_items, n_classes=N_CLASSES, sha256="0" * 64,
     )  # fmt: skip
     DatasetClass.objects.bulk_create(
@@ -154,7 +155,7 @@ def seed_sample(audit: Any) -> None:
     )  # fmt: skip
 
 
-def seed_bare(n_rows: int) -> None:
+def seed_bare(n_rows: int, n_audits: int) -> None:
     from django.db import connection
 
     from tests.benchmarks.bare.models import Row, Verdict
@@ -162,13 +163,14 @@ def seed_bare(n_rows: int) -> None:
     with connection.schema_editor() as editor:
         editor.create_model(Row)
         editor.create_model(Verdict)
-    insert_rows(Row, numbers(n_rows), priority=Given("i"))
+    insert_rows(Row, numbers(n_rows), priority=Given("i"), audit=Given(f"1 + i % {n_audits}"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.web_seed")
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--people", type=int, default=32)
+    parser.add_argument("--projects", type=int, default=1, help="that share the rows")
     options = parser.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "audit.config.settings"
     from django.conf import settings
@@ -179,15 +181,17 @@ def main() -> None:
 
     from audit.models import Project
 
-    project, _ = Project.objects.get_or_create(slug="queue", defaults={"name": "Queue"})
-    names = seed_people(project, options.people)
-    audit = seed_audit(project, options.rows)
-    seed_sample(audit)
-    seed_bare(options.rows)
+    audits = []
+    for number in range(options.projects):
+        project = Project.objects.create(slug=f"queue-{number}", name=f"Queue {number}")
+        audits.append(seed_audit(project, options.rows // options.projects))
+        seed_sample(audits[-1])
+    names = seed_people(audits[0].dataset.project, options.people)
+    seed_bare(options.rows, options.projects)
     if connection.vendor == "postgresql":  # whose autovacuum does so sooner or later
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
-    sys.stdout.write(json.dumps({"audit": audit.pk, "people": names, "password": PASSWORD}))
+    sys.stdout.write(json.dumps({"audit": audits[0].pk, "people": names, "password": PASSWORD}))
 
 
 if __name__ == "__main__":

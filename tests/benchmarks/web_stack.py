@@ -40,19 +40,26 @@ class Stack:
 
 
 @contextmanager
-def stack(engine: str, n_rows: int, n_people: int, folder: Path | None = None) -> Iterator[Stack]:
-    """Yield an installation on SQLite or a PostgreSQL server of its own, filled with rows."""
+def stack(
+    engine: str, n_rows: int, n_people: int, folder: Path | None = None, n_projects: int = 1
+) -> Iterator[Stack]:
+    """Yield an installation on SQLite or a PostgreSQL server of its own, filled with rows.
+
+    The people belong to the first of the projects that share the rows.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="label-audit-web-", dir=folder) as name,
         database_server(engine, Path(name)) as (url, pid),
     ):
         installation = Installation(Path(name, "home"), database=url)
-        seeded = seed(installation, n_rows, n_people)
+        seeded = seed(installation, n_rows, n_people, n_projects)
         yield Stack(engine, installation, **seeded, database_pid=pid)
 
 
-def seed(installation: Installation, n_rows: int, n_people: int) -> dict[str, Any]:
-    arguments = ["--rows", str(n_rows), "--people", str(n_people)]
+def seed(
+    installation: Installation, n_rows: int, n_people: int, n_projects: int = 1
+) -> dict[str, Any]:
+    arguments = ["--rows", str(n_rows), "--people", str(n_people), "--projects", str(n_projects)]
     printed = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.web_seed", *arguments],
         cwd=ROOT, env=installation.environment, stdout=subprocess.PIPE, check=True,
