@@ -6,7 +6,9 @@ the code itself says, so that they can't be out of date.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 import tomllib
@@ -17,6 +19,7 @@ ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS)]
 # The settings want a home folder; the one of an installation is none of the build's business.
 os.environ["LABEL_AUDIT_HOME"] = tempfile.mkdtemp(prefix="label-audit-docs-")
+atexit.register(shutil.rmtree, os.environ["LABEL_AUDIT_HOME"], ignore_errors=True)
 os.environ["DJANGO_SETTINGS_MODULE"] = "audit.config.settings"
 
 project = "Label audit"
