@@ -31,6 +31,8 @@ NAMED = re.compile(r"test((?:_[abefglr]\d{2,3})+)(?:_|$)")
 NOT_RUN: dict[str, str] = {
     "A52": "pip-audit asks a server for advisories, which no test may; versions are pinned in "
     "constraints.txt, not hashes: torch's wheels differ from machine to machine",
+    "B165": "nothing is kept for a time that a setting says: people remove what shall go",
+    "B172": "an export has no size it may not have: it is streamed (E06, L10)",
 }
 # Rows that a command measures, not a test: on a busy machine a time says nothing.
 _BENCHMARK = "python -m tests.benchmarks"

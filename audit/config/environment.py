@@ -8,6 +8,9 @@ import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import environ
 
 from scoring.experts.endpoints import Endpoint, EndpointError, parse_endpoints
 
@@ -37,9 +40,11 @@ def read_number(
     raw = env.get(name, "").strip()
     if not raw:
         return default
-    if not raw.isascii() or not raw.isdigit() or not minimum <= int(raw) <= maximum:
+    # Python reads no number of thousands of digits; none of ours has more than twelve.
+    is_number = raw.isascii() and raw.isdigit() and len(raw) <= 12
+    if not is_number or not minimum <= int(raw) <= maximum:
         raise SettingError(
-            f"{name} must be a whole number from {minimum} to {maximum}, got {raw!r}"
+            f"{name} must be a whole number from {minimum} to {maximum}, got {raw[:40]!r}"
         )
     return int(raw)
 
@@ -63,10 +68,37 @@ def read_choice(env: Mapping[str, str], name: str, *, choices: Sequence[str]) ->
 def read_home(env: Mapping[str, str], checkout: Path) -> Path:
     """Return the folder that holds this installation's state, made private on first use."""
     home = Path(env.get("LABEL_AUDIT_HOME", "").strip() or checkout / "var").expanduser().resolve()
-    if home.exists() and not home.is_dir():
-        raise SettingError(f"LABEL_AUDIT_HOME is not a folder: {home}")
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        if home.exists() and not home.is_dir():
+            raise SettingError(f"LABEL_AUDIT_HOME is not a folder: {home}")
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingError(
+            f"LABEL_AUDIT_HOME can't be made: {home}: {error.strerror or error}"
+        ) from error
     return home
+
+
+def read_database(env: Mapping[str, str], home: Path) -> dict[str, Any]:
+    """Return Django's settings of the database; without an address, SQLite in the home folder."""
+    address = env.get("LABEL_AUDIT_DATABASE", "").strip()
+    known = ("postgres://", "postgresql://", "sqlite:///")
+    if address and not address.startswith(known):
+        # Without the address, which may hold a password.
+        raise SettingError(f"LABEL_AUDIT_DATABASE must begin with {' or '.join(known)}")
+    try:
+        found: dict[str, Any] = environ.Env.db_url_config(
+            address or f"sqlite:///{home / 'label-audit.sqlite3'}"
+        )
+    except ValueError as error:
+        raise SettingError("LABEL_AUDIT_DATABASE is no address of a database") from error
+    return found
+
+
+def keep_from_others() -> None:
+    """Where files would be open to everybody's writing, keep new ones from others altogether."""
+    mask = os.umask(0o077)
+    os.umask(mask if mask & 0o022 == 0o022 else mask | 0o027)
 
 
 def read_secret_key(env: Mapping[str, str], home: Path) -> str:

@@ -9,7 +9,9 @@ import environ
 from csp.constants import NONE, SELF
 
 from audit.config.environment import (
+    keep_from_others,
     read_choice,
+    read_database,
     read_endpoints,
     read_flag,
     read_home,
@@ -22,6 +24,7 @@ from audit.config.environment import (
 BASE_DIR = Path(__file__).resolve().parents[2]
 environ.Env.read_env(str(BASE_DIR / ".env"))
 
+keep_from_others()
 LABEL_AUDIT_HOME = read_home(os.environ, BASE_DIR)
 LABEL_AUDIT_VERSION = "0.1.0"
 SECRET_KEY = read_secret_key(os.environ, LABEL_AUDIT_HOME)
@@ -89,12 +92,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": environ.Env.db_url_config(
-        os.environ.get("LABEL_AUDIT_DATABASE", "").strip()
-        or f"sqlite:///{LABEL_AUDIT_HOME / 'label-audit.sqlite3'}"
-    )
-}
+DATABASES = {"default": read_database(os.environ, LABEL_AUDIT_HOME)}
 # How long somebody waits for SQLite while somebody else writes: workers and commands, and people.
 SQLITE_SECONDS, SQLITE_SECONDS_FOR_PEOPLE = 20, 5
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

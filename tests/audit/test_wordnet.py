@@ -92,6 +92,18 @@ def test_imagenets_classes_carry_every_ancestor_nearest_first():
         assert each.parents[0] == table[each.wordnet_id][0]
 
 
+def test_b070_what_lies_above_a_class_has_neither_circles_nor_gaps():
+    """No file of parents can be brought in: the only one there is comes with the product."""
+    table = read_table()
+    assert {each for above in table.values() for each in above} <= table.keys()
+    open_rows = {synset: set(above) for synset, above in table.items()}
+    while roots := {synset for synset, above in open_rows.items() if not above}:
+        open_rows = {
+            synset: above - roots for synset, above in open_rows.items() if synset not in roots
+        }
+    assert open_rows == {}  # whatever is left over lies above itself
+
+
 def test_in_a_set_of_a_thousand_leaves_and_inner_classes_the_nearest_parent_is_found():
     """As ImageNet-21k has it: 500 of ImageNet's classes beside 500 that lie above some of them."""
     table = read_table()

@@ -9,14 +9,16 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
+from audit.management.base import whole_number
+
 
 class Command(BaseCommand):
     help = "Run the web site on this machine; the worker is a command of its own."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8000)
-        parser.add_argument("--workers", type=int, default=2, help="Web processes.")
+        parser.add_argument("--port", type=whole_number(1, 65_535), default=8000)
+        parser.add_argument("--workers", type=whole_number(1, 64), default=2, help="Web processes.")
 
     def handle(self, **options: Any) -> None:
         call_command("migrate", verbosity=0)

@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from audit.config.celery import DEFAULT_QUEUE, EXPERTS_QUEUE
 from audit.devices import VISIBLE, choose_devices
+from audit.management.base import whole_number
 from audit.models import Audit, Chunk, Claimable, ScoreSet
 from audit.processes import Child, keep_running
 from audit.services import workers
@@ -186,7 +187,10 @@ class Command(BaseCommand):
             help="auto (every GPU, else the CPU), cpu, or GPU ids: 0,1.",
         )
         parser.add_argument(
-            "--concurrency", type=int, default=1, help="Expert processes per device."
+            "--concurrency",
+            type=whole_number(1, 64),
+            default=1,
+            help="Expert processes per device.",
         )
         parser.add_argument(
             "--queues",
