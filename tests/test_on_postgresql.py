@@ -39,6 +39,22 @@ MODULES = [
     "tests/reviews/test_second_pass.py",
     "tests/reviews/test_votes.py",
     "tests/test_log_in.py",
+    # Of audits and requests that are bad input, those that meet the database.
+    *(
+        f"tests/bad_input/test_audits.py::test_b123_{name}"
+        for name in (
+            "the_database_refuses_a_temperature_that_can_not_be",
+            "every_temperature_that_a_fit_can_give_is_stored",
+        )
+    ),
+    *(
+        f"tests/bad_input/test_requests.py::test_{name}"
+        for name in (
+            "b143_no_page_breaks_on_a_number_that_nothing_has",
+            "b150_what_is_no_decision_is_refused_by_its_field",
+            "b150_a_note_that_can_not_be_stored_is_refused_at_the_desk",
+        )
+    ),
 ]
 
 

@@ -227,7 +227,7 @@ def test_b122_more_bins_than_disputed_items_are_as_many_as_there_are_items():
 def test_b123_the_database_refuses_a_temperature_that_can_not_be(half, stored):
     expert = make_ready_audit().experts.first()
     document = f'{{"parameters": {{"{half}": {{"temperature": {stored}}}}}}}'
-    with transaction.atomic(), pytest.raises(DatabaseError), connection.cursor() as cursor:
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE audit_auditexpert SET calibration = %s WHERE id = %s", [document, expert.pk]
         )
