@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentTypeError
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -35,20 +33,6 @@ class AuditCommand(BaseCommand):
             self.stderr.write(f"\r\033[K{text}", ending="\n" if last else "")
         elif last:
             self.stderr.write(text)
-
-
-def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
-    """Return what reads an option that is a whole number from minimum to maximum."""
-
-    def read(text: str) -> int:
-        is_number = text.isascii() and text.isdigit() and len(text) <= 12
-        if not is_number or not minimum <= int(text) <= maximum:
-            raise ArgumentTypeError(
-                f"a whole number from {minimum} to {maximum}, not {text[:40]!r}"
-            )
-        return int(text)
-
-    return read
 
 
 def find_dataset(slug: str) -> Dataset:

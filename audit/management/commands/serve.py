@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from audit.management.base import whole_number
+from audit.management.numbers import whole_number
 
 
 class Command(BaseCommand):

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from audit.config.celery import DEFAULT_QUEUE, EXPERTS_QUEUE
 from audit.devices import VISIBLE, choose_devices
-from audit.management.base import whole_number
+from audit.management.numbers import whole_number
 from audit.models import Audit, Chunk, Claimable, ScoreSet
 from audit.processes import Child, keep_running
 from audit.services import workers
