@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Audit,
         Chunk,
         Dataset,
+        DatasetImport,
         Flag,
         Item,
         LogEntry,
@@ -195,6 +196,16 @@ class FlagQuerySet(models.QuerySet["Flag"]):
     def within_top(self, k: int) -> FlagQuerySet:
         """Flags in the k most confident bins."""
         return self.filter(bin_rank__lte=k)
+
+
+class DatasetImportQuerySet(models.QuerySet["DatasetImport"]):
+    """Imports that scripts order."""
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> DatasetImportQuerySet:
+        return self.filter(membership("project", user, at_least))
+
+    def pending(self) -> DatasetImportQuerySet:
+        return self.filter(work="pending")
 
 
 class MeasurementQuerySet(models.QuerySet["Measurement"]):

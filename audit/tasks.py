@@ -19,9 +19,9 @@ from django.db.models.functions import Now
 
 from audit.config.celery import app
 from audit.log_context import busy_with
-from audit.models import Audit, Chunk, Claimable, ScoreSet
+from audit.models import Audit, Chunk, Claimable, DatasetImport, ScoreSet
 from audit.score_store import ScoreStoreError
-from audit.services import attempts, calibration, chunks, claims, closing, workers
+from audit.services import attempts, calibration, chunks, claims, closing, imports, workers
 from audit.services.audits import retry_or_fail_audit
 from scoring.experts.base import ExpertUnavailable
 
@@ -112,6 +112,14 @@ def close_scores(score_set_id: int, **_: Any) -> None:
         closing.finish_scores(score_set_id)
 
 
+@app.task(name="audit.tasks.import_dataset")
+def import_dataset(import_id: int, **_: Any) -> None:
+    """Bring one data set in. Safe to deliver twice or to restart."""
+    with database_may_leave():
+        if not is_refused(DatasetImport, import_id):
+            imports.run_import(import_id)
+
+
 @contextmanager
 def database_may_leave() -> Iterator[None]:
     """Leave work alone when the database goes away under it: its claim runs out by itself."""
@@ -147,6 +155,7 @@ def announce_work() -> int:
         _announce_chunks(room)
         + announce(close_scores, ScoreSet.objects.to_close())
         + announce(calibrate_audit, Audit.objects.to_calibrate())
+        + announce(import_dataset, DatasetImport.objects.pending())
     )
 
 

@@ -70,6 +70,38 @@ class LabelAudit:
 
     # Data sets and scores
 
+    def imports(self, project: int) -> Iterator[doc.Import]:
+        return self._site.each(f"/projects/{project}/imports")
+
+    def order_import(
+        self,
+        project: int,
+        slug: str,
+        format: str,  # noqa: A002 - the API's word for it
+        path: str,
+        **more: str,
+    ) -> doc.Import:
+        """Have a data set brought in from the server; `more`: classes, root, split, notice."""
+        body = {"slug": slug, "format": format, "path": path, **more}
+        found: doc.Import = self._site.post(f"/projects/{project}/imports", body)
+        return found
+
+    def dataset_import(self, number: int) -> doc.Import:
+        """How far an import is."""
+        found: doc.Import = self._site.get(f"/imports/{number}")
+        return found
+
+    def wait_for_import(self, number: int, *, seconds: float = 86_400) -> doc.Import:
+        """Return an import once its data set is there; `StoppedError` if it is refused."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.dataset_import(number)
+            if found["work"] == "done":
+                return found
+            if found["work"] in {"failed", "cancelled"}:
+                raise StoppedError(f"import {number} is {found['work']}: {found['error']}")
+            _rest(end, f"import {number} is still {found['work']}")
+
     def datasets(self) -> Iterator[doc.Dataset]:
         return self._site.each("/datasets")
 

@@ -93,6 +93,30 @@ class Item(TypedDict):
     quarantine: Quarantine | None
 
 
+class Refusal(TypedDict):
+    """The first thing that is wrong with a file, and where."""
+
+    code: str
+    row: int | None
+    col: str | None
+
+
+class Import(TypedDict):
+    """How far an import is: `dataset` once it is there, `refusal` where it is refused."""
+
+    id: int
+    project: int
+    slug: str
+    format: str
+    work: Work
+    done: int
+    items: int
+    dataset: int | None
+    error: str
+    refusal: Refusal | None
+    created_at: str
+
+
 class Scores(TypedDict):
     """How far an expert's scores of a data set are."""
 

@@ -29,6 +29,7 @@ TITLES = {
 NAMED = re.compile(r"test((?:_[abefglr]\d{2,3})+)(?:_|$)")
 # Rows that no test can hold here, and why.
 NOT_RUN: dict[str, str] = {
+    "B149": "no form, no address and no operation of the API takes a date",
     "A52": "pip-audit asks a server for advisories, which no test may; versions are pinned in "
     "constraints.txt, not hashes: torch's wheels differ from machine to machine",
     "B165": "nothing is kept for a time that a setting says: people remove what shall go",

@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = [
+    "tests/api/test_desk.py",
+    "tests/api/test_injection.py",
     "tests/audit/test_attempts.py",
     "tests/audit/test_audits.py",
     "tests/audit/test_calibration_bench.py",

@@ -211,6 +211,8 @@ SCORE_STORE = os.environ.get("LABEL_AUDIT_SCORE_STORE", "").strip()
 SCORE_CACHE_BYTES = 10**9 * read_number(
     os.environ, "LABEL_AUDIT_SCORE_CACHE_GB", default=50, minimum=1, maximum=1_000_000
 )
+# Folders of this machine from which the API may import; commands import from anywhere.
+IMPORT_ROOTS = read_list(os.environ, "LABEL_AUDIT_IMPORT_ROOTS", default=[])
 # What the engine's parent calls again and again: wake-ups, and repairs after crashes.
 LABEL_AUDIT_ANNOUNCERS = [
     "audit.tasks.announce_work",
@@ -220,6 +222,7 @@ LABEL_AUDIT_ANNOUNCERS = [
 LABEL_AUDIT_RECONCILERS = [
     "audit.services.reconcile.reconcile",
     "audit.services.measurements.reconcile_measurements",
+    "audit.services.imports.reconcile_imports",
     "reviews.services.releases.reconcile_releases",
     "reviews.services.leases.reopen_expired",
 ]

@@ -6,6 +6,7 @@ from audit.models.audits import Audit, AuditExpert, Flag
 from audit.models.chains import Link
 from audit.models.claims import Claimable
 from audit.models.datasets import Dataset, DatasetClass, FewShotExample, Item
+from audit.models.imports import DatasetImport
 from audit.models.log import Act, LogEntry
 from audit.models.measurements import Measurement
 from audit.models.projects import Membership, Project, Role
@@ -21,6 +22,7 @@ __all__ = [
     "Claimable",
     "Dataset",
     "DatasetClass",
+    "DatasetImport",
     "FewShotExample",
     "Flag",
     "Installation",

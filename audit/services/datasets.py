@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from audit.images import InspectedImage, UnusableImage, inspect
@@ -46,6 +47,7 @@ def store_dataset(
     loaded: LoadedDataset,
     *,
     notice: str = "",
+    person: User | None = None,
     on_progress: Progress = lambda _done, _total: None,
 ) -> Dataset:
     """Check every image and store the data set with its items, in file order.
@@ -105,6 +107,7 @@ def store_dataset(
             write_log(
                 Act.DATASET_IMPORTED,
                 f"data set {slug}",
+                person=person,
                 project=project,
                 items=dataset.n_items,
                 sha256=dataset.sha256,

@@ -170,14 +170,14 @@ def read_audit(request: HttpRequest, audit: Id) -> dict[str, Any]:
 def stop_audit(request: HttpRequest, audit: Id) -> dict[str, Any]:
     """Stop an audit; what is scored stays scored."""
     found = find_audit(request, audit)
-    return _changed(found, changed=cancel_audit(found))
+    return _changed(found, changed=cancel_audit(found, person(request)))
 
 
 @route(router, "POST", "/audits/{audit}/resume", Scope.MANAGE, Changed)
 def continue_audit(request: HttpRequest, audit: Id) -> dict[str, Any]:
     """Take up a cancelled or failed audit where it stopped."""
     found = find_audit(request, audit)
-    return _changed(found, changed=resume_audit(found))
+    return _changed(found, changed=resume_audit(found, person(request)))
 
 
 @route(router, "POST", "/audits/{audit}/urgent", Scope.MANAGE, Changed)

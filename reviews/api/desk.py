@@ -311,7 +311,7 @@ def revise_judgment(
     new_key = read_key(idempotency_key)
     earlier = find_own_judgment(request, sample, key)
     is_replay = Judgment.objects.filter(annotator=annotator, idempotency_key=new_key).exists()
-    if if_match not in {None, tag(earlier)} and not is_replay:
+    if if_match not in {None, "*", tag(earlier)} and not is_replay:
         raise ApiError(412, "changed", "the verdict is no longer as you saw it")
     said = body.model_dump()
     if body.mode == DeskMode.FULL and body.verdict is None:

@@ -9,6 +9,7 @@ from reviews.api import (
     audits,
     datasets,
     desk,
+    imports,
     projects,
     releases,
     reports,
@@ -20,6 +21,7 @@ from reviews.api.site import api
 for router in (
     projects.router,
     datasets.router,
+    imports.router,
     audits.router,
     samples.router,
     desk.router,

@@ -7,7 +7,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from audit.models import Audit, Role, ScoreSet
+from audit.models import Audit, LogEntry, Role, ScoreSet
 from audit.services.summary import describe_audit
 from reviews.models import Sample
 from tests.api.callers import caller, send
@@ -78,6 +78,9 @@ def test_an_audit_is_started_stopped_and_taken_up_again(calls, audit):
     assert send(calls, "POST", f"{path}/cancel").json()["changed"] is False
     assert send(calls, "POST", f"{path}/resume").json() == {"changed": True, "state": "scoring"}
     assert send(calls, "POST", f"{path}/urgent", {"urgent": False}).json()["changed"] is True
+    # Without a person's name it would be a command that somebody gave on the server.
+    assert LogEntry.objects.count() > 3
+    assert not LogEntry.objects.filter(person="").exists()
     for experts, status in ((["stub:3-0"], 409), (["no such:x", "stub:3-0"], 409), ([], 409)):
         body = {"experts": experts}
         answer = send(calls, "POST", f"/datasets/{dataset.pk}/audits", body)

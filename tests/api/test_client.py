@@ -29,7 +29,7 @@ NAMES = {  # where the API's own name of a shape is another one
     "Audit": "AuditDoc", "Flag": "FlagDoc", "Stratum": "StratumDoc", "Sample": "SampleDoc",
     "SampledItem": "SampledDoc", "Judgment": "JudgmentDoc", "Agreement": "AgreementDoc",
     "Measurement": "MeasurementDoc", "Dispute": "Waiting", "Seen": "SeenDoc", "Token": "TokenDoc",
-    "Project": "ProjectDoc", "Release": "ReleaseDoc",
+    "Import": "ImportDoc", "Project": "ProjectDoc", "Release": "ReleaseDoc",
 }  # fmt: skip
 
 
@@ -177,7 +177,6 @@ class Stumbling(httpx2.BaseTransport):
         return answer
 
 
-@pytest.mark.row("R03")
 def test_a_verdict_whose_answer_is_lost_is_sent_again_and_kept_once(audit, site, monkeypatch):
     monkeypatch.setattr(connection, "FIRST_PAUSE", 0)
     stumbling = Stumbling(0)
@@ -232,7 +231,9 @@ def test_every_operation_has_its_method():
         "list_project_policies": "policies", "read_policy": "policy", "store_policy": "save_policy",
         "list_disputes": "disputes", "read_case": "case", "list_releases": "releases",
         "create_release": "order_release", "compare_releases": "compare_releases",
-        "read_release": "release", "read_archive": "download_release", "read_file": "download_file",
+        "read_release": "release", "list_imports": "imports", "create_import": "order_import",
+        "read_import": "dataset_import", "read_archive": "download_release",
+        "read_file": "download_file",
     }  # fmt: skip
     for name, *_ in registered():
         assert callable(getattr(LabelAudit, methods.get(name, name))), name

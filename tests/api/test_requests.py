@@ -8,8 +8,8 @@ from django.test import Client
 
 from audit.models import Role
 from audit.services import api_tokens
-from tests.api.callers import START, caller, send
-from tests.factories import make_member, make_project
+from tests.api.callers import START, caller, secret_of, send
+from tests.factories import make_member, make_project, make_ready_audit
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +60,50 @@ def test_a_wrong_method_and_a_wrong_address_are_refused_in_the_one_shape(calls):
     for address in ("/api/v1/nothing", "/api/", "/api/v2/me", f"{START}/me/"):
         answer = calls.get(address)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), address
+
+
+JSON = "application/json"
+NESTED = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.row("B142", "B152")
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b"", JSON, 422, "invalid"),
+        (b"{", JSON, 400, "not_json"),
+        (b"\xff\xfe{}", JSON, 400, "not_json"),
+        (b'{"size": NaN}', JSON, 400, "not_json"),
+        (b'{"size": 1, "size": 2}', JSON, 400, "not_json"),
+        (NESTED, JSON, 400, "not_json"),
+        (b"[]", JSON, 422, "invalid"),
+        (b"null", JSON, 422, "invalid"),
+        (b'{"size": 1e400}', JSON, 422, "invalid"),
+        (b'{"size": 1, "owner": 2}', JSON, 422, "invalid"),
+        (b"{}", "text/plain", 415, "media_type"),
+        (b"{}", "", 415, "media_type"),
+        (b"size=1", "application/x-www-form-urlencoded", 415, "media_type"),
+        (b"--x--", "multipart/form-data; boundary=x", 415, "media_type"),
+        (b" " * 1_000_001, JSON, 413, "too_large"),
+    ],
+)
+def test_a_body_that_cannot_be_is_refused_in_the_one_shape(body, kind, status, code):
+    audit = make_ready_audit()
+    calls = caller(make_member(audit.dataset.project, Role.MAINTAINER))
+    address = f"{START}/audits/{audit.pk}/sample/plan"
+    answer = calls.generic("POST", address, body, content_type=kind)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.content
+
+
+def test_what_is_refused_is_logged_without_the_token(project, caplog):
+    user = make_member(project)
+    secret = secret_of(user)
+    client = Client(headers={"Authorization": f"Bearer {secret}"})
+    for path in ("/nothing", "/projects?sort=x", "/projects/0"):
+        assert send(client, "GET", path).status_code in {404, 422}
+    assert caplog.records
+    assert secret not in caplog.text
+    assert secret not in "".join(repr(record.__dict__) for record in caplog.records)
 
 
 @pytest.mark.row("A12")

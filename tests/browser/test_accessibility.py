@@ -45,6 +45,8 @@ def find_pages(client: Client, audit) -> dict[str, str]:
         is_page = answer.headers.get("Content-Type", "").startswith("text/html")
         if answer.status_code == 200 and is_page and b"<html" in answer.content:
             pages[name] = path
+    # Requests under /api/ have addresses of their own; this is the one page among them.
+    pages["api_reference"] = "/api/v1/docs"
     return pages
 
 

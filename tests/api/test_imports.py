@@ -1,0 +1,138 @@
+"""Imports by the API: from the folders that are open for it, by a worker, all or nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit import tasks
+from audit.models import Act, Dataset, DatasetImport, LogEntry, Role
+from audit.services.imports import reconcile_imports, run_import
+from tests.api.callers import caller, send
+from tests.factories import make_member, make_project
+
+pytestmark = pytest.mark.django_db
+ORDER = {"slug": "flowers", "format": "manifest", "path": "flowers/labels.csv"}
+
+
+@pytest.fixture
+def roots(tmp_path, settings):
+    """Two open folders, and one beside them that is not."""
+    for name in ("open", "also-open", "secret"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "secret" / "labels.csv").write_text("key,label\na,0\n")
+    (tmp_path / "open" / "flowers").mkdir()
+    write_labels(tmp_path / "open" / "flowers" / "labels.csv")
+    settings.IMPORT_ROOTS = [str(tmp_path / "open"), str(tmp_path / "also-open")]
+    return tmp_path
+
+
+def write_labels(path, n_items=6):
+    rows = [f"item-{number},{number % 3}" for number in range(n_items)]
+    path.write_text("\n".join(["key,label", *rows, ""]))
+
+
+@pytest.fixture
+def project():
+    return make_project()
+
+
+@pytest.fixture
+def calls(project):
+    return caller(make_member(project, Role.MAINTAINER))
+
+
+def order(calls, project, **changes):
+    return send(calls, "POST", f"/projects/{project.pk}/imports", ORDER | changes)
+
+
+def test_a_worker_brings_in_what_was_ordered_once(calls, project, roots):
+    ordered = order(calls, project, notice="Made up.")
+    assert (ordered.status_code, ordered.json()["work"]) == (201, "pending")
+    assert str(roots) not in ordered.content.decode()
+    number = ordered.json()["id"]
+    tasks.import_dataset(number)
+    tasks.import_dataset(number)
+    found = send(calls, "GET", f"/imports/{number}").json()
+    assert (found["work"], found["error"], found["refusal"]) == ("done", "", None)
+    dataset = send(calls, "GET", f"/datasets/{found['dataset']}").json()
+    assert (dataset["items"], dataset["slug"], dataset["notice"]) == (6, "flowers", "Made up.")
+    assert dataset["project"] == project.pk
+    assert LogEntry.objects.get(act=Act.DATASET_IMPORTED).person.startswith("maintainer")
+    assert send(calls, "GET", f"/projects/{project.pk}/imports").json()["items"] == [found]
+    again = order(calls, project)
+    assert (again.status_code, again.json()["code"]) == (409, "refused")
+
+
+def test_every_pending_import_is_announced(calls, project, roots, monkeypatch):
+    number = order(calls, project).json()["id"]
+    sent = []
+    monkeypatch.setattr(tasks.import_dataset, "delay", sent.append)
+    tasks.announce_work()
+    tasks.announce_work()
+    assert sent == [number]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../secret/labels.csv", "{}/secret/labels.csv", "/etc/passwd", "link/labels.csv", "none.csv",
+     "https://example.org/labels.csv", "file:///etc/passwd", "flowers/../../secret/x", "~"],
+)  # fmt: skip
+def test_nothing_outside_the_open_folders_is_read(calls, project, roots, path):
+    (roots / "open" / "link").symlink_to(roots / "secret")
+    for name in ("path", "classes", "root"):
+        refused = order(calls, project, **{name: path.format(roots)})
+        assert (refused.status_code, refused.json()["code"]) == (409, "refused"), name
+        assert "below the folders" in refused.json()["message"]
+    assert not DatasetImport.objects.exists()
+
+
+def test_a_link_that_leads_elsewhere_by_the_time_it_is_read_is_refused(calls, project, roots):
+    number = order(calls, project).json()["id"]
+    labels = roots / "open" / "flowers" / "labels.csv"
+    labels.unlink()
+    labels.symlink_to(roots / "secret" / "labels.csv")
+    assert not run_import(number)
+    found = send(calls, "GET", f"/imports/{number}").json()
+    assert found["work"] == "failed"
+    assert "below the folders" in found["error"]
+    assert not Dataset.objects.exists()
+
+
+def test_without_an_open_folder_nothing_is_imported(calls, project, settings):
+    settings.IMPORT_ROOTS = []
+    refused = order(calls, project)
+    assert refused.status_code == 409
+    assert "LABEL_AUDIT_IMPORT_ROOTS" in refused.json()["message"]
+
+
+def test_what_is_wrong_with_a_file_is_told_with_its_row(calls, project, roots):
+    path = roots / "open" / "flowers" / "labels.csv"
+    path.write_text("key,label\na,0\nb,x\n")
+    number = order(calls, project).json()["id"]
+    assert not run_import(number)
+    found = send(calls, "GET", f"/imports/{number}").json()
+    assert (found["work"], found["dataset"]) == ("failed", None)
+    assert (found["refusal"]["row"], found["refusal"]["col"]) == (3, "label")
+    assert not Dataset.objects.exists()
+
+
+def test_what_a_dead_worker_left_is_taken_up_and_not_stored_twice(calls, project, roots):
+    number = order(calls, project).json()["id"]
+    rows = DatasetImport.objects.filter(pk=number)
+    assert run_import(number)
+    # It died between storing the data set and saying so.
+    rows.update(work="running", owner="elsewhere:1", dataset=None, heartbeat_at=None)
+    rows.update(claimed_at="2020-01-01T00:00:00Z")
+    assert reconcile_imports() == 1
+    assert run_import(number)
+    assert rows.get().dataset == Dataset.objects.get()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"slug": "a b"}, {"slug": ""}, {"slug": "x" * 51}, {"format": "magic"}, {"path": ""},
+     {"path": "a\0b"}, {"url": "https://example.org"}, {"notice": "x" * 2001}],
+)  # fmt: skip
+def test_an_order_that_cannot_be_is_refused(calls, project, roots, changes):
+    assert order(calls, project, **changes).status_code == 422
+    assert not DatasetImport.objects.exists()
