@@ -41,4 +41,4 @@ def measurement_resume(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _find_measurement(request: HttpRequest, pk: int) -> Measurement:
     audits = Audit.objects.open_to(request.user, at_least=Role.MAINTAINER)
-    return get_object_or_404(Measurement, pk=pk, audit__in=audits)
+    return get_object_or_404(Measurement.objects.filter(audit__in=audits), pk=pk)
