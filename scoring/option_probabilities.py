@@ -32,11 +32,13 @@ def calibrated_probabilities(
     scores = np.asarray(logits, dtype=np.float64)
     if by_temperature:
         return raw_probabilities(scores / _find_temperature(scores, confidence))
-    raw = raw_probabilities(scores)
+    others = raw_probabilities(scores)
     top1 = int(scores.argmax())
-    rest = 1.0 - raw[top1]
+    # Summed, not 1 - largest: beside an expert who is all but certain that is all rounding.
+    others[top1] = 0.0
+    rest = others.sum()
     # A certain expert leaves no mass to tell the others apart by.
-    shares = raw / rest if rest > 0 else np.full(raw.size, 1.0 / max(raw.size - 1, 1))
+    shares = others / rest if rest > 0 else np.full(others.size, 1.0 / max(others.size - 1, 1))
     probabilities: Floats = (1.0 - confidence) * shares
     probabilities[top1] = confidence
     return probabilities

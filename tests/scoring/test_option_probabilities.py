@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -33,6 +33,9 @@ def test_the_temperature_is_found_from_the_confidence_alone(scores, temperature)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@example(
+    scores=np.array([-19.0, 6.0]), share=0.0, by_temperature=False
+)  # the largest is 1 - 1.4e-11
 @given(logits, st.floats(0, 1), st.booleans())
 def test_probabilities_add_up_and_the_largest_stays_in_its_place(scores, share, by_temperature):
     least = 1 / scores.size
