@@ -22,7 +22,7 @@ CONTRAST = {"runOnly": ["color-contrast"]}  # what another colour scheme can cha
 # Files and answers to scripts; every other address must show a page or a part of one.
 NO_PAGES = {
     "logout", "release_archive", "release_file", "cascade_data", "cascade_csv", "cascade_table",
-    "second_pass_data",
+    "second_pass_data", "curves_plan_csv",
 }  # fmt: skip
 QUERIES = {"release_diff": "?before=1&after=2"}  # what an address can't answer without
 KNOWN = {
