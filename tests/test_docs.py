@@ -60,7 +60,7 @@ def test_the_table_of_commands_names_every_option_there_is_and_none_that_there_i
         assert said == own, name
 
 
-def test_every_setting_is_documented_and_exists():
+def test_g13_every_setting_is_documented_and_exists():
     code = read("audit/config/settings.py") + read("audit/config/environment.py")
     documented = set(VARIABLE.findall(read("docs/reference/settings.md")))
     assert documented == set(VARIABLE.findall(code)) - NOT_SETTINGS

@@ -102,3 +102,13 @@ def write_in_turn() -> int:
     with transaction.atomic():
         Project.objects.create(slug="after", name="after")
     return Project.objects.count()
+
+
+@pytest.mark.django_db
+def test_g11_a_connection_is_set_up_so_that_nothing_committed_is_lost():
+    found = {}
+    with connection.cursor() as cursor:
+        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout"):
+            found[name] = cursor.execute(f"PRAGMA {name}").fetchone()[0]
+    assert found.pop("busy_timeout") >= 5000
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
