@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_busy_with: ContextVar[dict[str, str]] = ContextVar("busy_with", default={})  # noqa: B039 - never changed in place
+_busy_with: ContextVar[dict[str, str]] = ContextVar("busy_with")
 
 
 def begin_request(number: str) -> None:
@@ -29,7 +29,7 @@ def end_request() -> None:
 @contextmanager
 def busy_with(**work: object) -> Iterator[None]:
     """Name work, such as ``chunk=7``, in all that is logged while the block lasts."""
-    token = _busy_with.set(_busy_with.get() | {name: str(value) for name, value in work.items()})
+    token = _busy_with.set(_busy_with.get({}) | {name: str(value) for name, value in work.items()})
     try:
         yield
     finally:
@@ -38,4 +38,4 @@ def busy_with(**work: object) -> Iterator[None]:
 
 def current_work() -> dict[str, str]:
     """Return what this thread is busy with, by kind: ``request``, ``audit``, ``chunk``, ..."""
-    return _busy_with.get()
+    return _busy_with.get({})
