@@ -134,6 +134,11 @@ def run_other_parts(*, quick: bool) -> None:
         "language": ["--questions=16", "--rounds=1"],
         "engine_goals": ["--quick"],
         "web": ["--rows=5000", "--seconds=2"],
+        "web_think": ["--seconds=2", "--rows=2000"],
+        "web_pages": ["--items=2000", "--judged=400"],
+        "web_thumbs": ["--pictures=20", "--seconds=2"],
+        "web_flood": ["--seconds=4", "--rows=2000"],
+        "web_projects": ["--items=20000", "--seconds=2"],
     }
     for name, small in parts.items():
         command = [sys.executable, "-m", f"tests.benchmarks.{name}"]

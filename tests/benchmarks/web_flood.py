@@ -23,7 +23,6 @@ from tests.benchmarks.web_stack import ENGINES, Stack, percentile, site, stack
 
 N_AT_DESK, N_LOGGING_IN, N_ADDRESSES = 8, 12, 50
 LOG_IN_GOAL, REVIEW_GOAL = 2000.0, 300.0
-N_ROWS = 60_000
 
 
 @dataclass
@@ -91,13 +90,14 @@ async def measure(served: Stack, rate: float, seconds: float) -> tuple[Log, Log,
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.web_flood")
     parser.add_argument("--rate", type=float, default=50, help="wrong passwords a second")
+    parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--database", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--folder", type=Path, help="for the databases, on a disk")
     options = parser.parse_args()
     for engine in options.database:
         n_people = N_AT_DESK + N_LOGGING_IN
-        with stack(engine, N_ROWS, n_people, options.folder) as served:
+        with stack(engine, options.rows, n_people, options.folder) as served:
             quiet, flooded, bare, came = asyncio.run(measure(served, options.rate, options.seconds))
         review, before, least = (
             1000 * percentile(log.submits, 0.95) for log in (flooded, quiet, bare)
