@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 
 from audit.client_address import read_address
 from audit.services.log_in import (
+    WINDOW,
     Bucket,
     TooManyAttemptsError,
     confirmation_buckets,
@@ -23,6 +24,9 @@ from audit.services.log_in import (
 
 THROTTLED = "throttled"
 TOO_MANY = "Too many attempts. Nothing was checked; try again in a quarter of an hour."
+TOO_MANY_AT_ONCE = (
+    "Many passwords are being tried just now. Nothing was checked; try again in some seconds."
+)
 
 
 class LogInForm(AuthenticationForm):
@@ -80,11 +84,15 @@ def _count(buckets: Sequence[Bucket]) -> None:
     try:
         take_attempt(buckets)
     except TooManyAttemptsError as error:
-        raise ValidationError(TOO_MANY, code=THROTTLED) from error
+        said = TOO_MANY if error.window == WINDOW else TOO_MANY_AT_ONCE
+        wait = {"seconds": int(error.window.total_seconds())}
+        raise ValidationError(said, code=THROTTLED, params=wait) from error
 
 
-def is_throttled(form: forms.BaseForm) -> bool:
-    """Whether the form was refused for too many attempts, and nothing was hashed."""
-    return any(
-        error.code == THROTTLED for errors in form.errors.as_data().values() for error in errors
-    )
+def throttled_for(form: forms.BaseForm) -> int:
+    """Return the seconds a form was refused for after too many attempts, unhashed; else 0."""
+    for errors in form.errors.as_data().values():
+        for error in errors:
+            if error.code == THROTTLED and error.params:
+                return int(error.params["seconds"])
+    return 0

@@ -5,6 +5,10 @@ address, the name from anywhere, the address whatever the name. A browser in whi
 logged in before shows a signed cookie and has a bucket of its own: strangers who guess can't keep
 the person out. Refused attempts count for nothing, so a window ends when it ends. Successes are
 given back.
+
+A flood from many addresses stays below every one of those. So where a name or an address has a
+failure in its window, the attempt is taken from one more bucket, which all such attempts share and
+which holds few but for seconds only. Somebody new, or in a known browser, doesn't need it.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.core import signing
 from django.db import transaction
@@ -28,6 +33,8 @@ WINDOW = timedelta(minutes=15)
 # Attempts in a window. One address may be a whole office; names are tried by botnets too.
 MOST_PER_NAME_AND_ADDRESS, MOST_PER_NAME, MOST_PER_ADDRESS, MOST_PER_BROWSER = 10, 100, 100, 10
 MOST_PER_CONFIRMATION = 10
+# Two hashes a second take less than a tenth of one core.
+CROWD_WINDOW, MOST_IN_CROWD = timedelta(seconds=10), 20
 BROWSER_DAYS = 180
 _SALT = "audit.known-browser"
 
@@ -38,10 +45,17 @@ class Bucket:
 
     key: str
     most: int
+    window: timedelta = WINDOW
+    # Whether a failure in it makes the next attempt one of the crowd's.
+    is_strangers: bool = False
 
 
 class TooManyAttemptsError(Exception):
-    """Nothing was tried: a bucket is full."""
+    """Nothing was tried: a bucket is full. `window`: when to come again at the latest."""
+
+    def __init__(self, window: timedelta) -> None:
+        super().__init__(f"full for {window}")
+        self.window = window
 
 
 def fold_name(name: str) -> str:
@@ -57,8 +71,8 @@ def list_buckets(name: str, address: str, browser: str = "") -> list[Bucket]:
         return [_bucket("browser", known, folded, most=MOST_PER_BROWSER)]
     return [
         _bucket("name and address", folded, address, most=MOST_PER_NAME_AND_ADDRESS),
-        _bucket("name", folded, most=MOST_PER_NAME),
-        _bucket("address", address, most=MOST_PER_ADDRESS),
+        _bucket("name", folded, most=MOST_PER_NAME, is_strangers=True),
+        _bucket("address", address, most=MOST_PER_ADDRESS, is_strangers=True),
     ]
 
 
@@ -67,30 +81,39 @@ def take_attempt(buckets: Sequence[Bucket]) -> None:
 
     A flood meets one question to the database and no write.
     """
-    running = Q(since__gt=Now() - WINDOW)
-    is_full = Q()
-    for bucket in buckets:
-        is_full |= Q(key=bucket.key, n_used__gte=bucket.most)
-    if LogInBucket.objects.filter(running & is_full).exists():
-        raise TooManyAttemptsError
+    crowd = _bucket("crowd", most=MOST_IN_CROWD, window=CROWD_WINDOW)
+    used = _read_used([*buckets, crowd])
+    taken = list(buckets)
+    if any(bucket.is_strangers and used.get(bucket.key) for bucket in buckets):
+        taken.append(crowd)
+    for bucket in taken:
+        if used.get(bucket.key, 0) >= bucket.most:
+            raise TooManyAttemptsError(bucket.window)
     with transaction.atomic():
-        _add_missing(buckets)
+        _add_missing(taken)
         # In one order, so that two attempts at one moment never wait for each other.
-        for bucket in sorted(buckets, key=lambda each: each.key):
+        for bucket in sorted(taken, key=lambda each: each.key):
             if not _take(bucket):
                 transaction.set_rollback(True)
+                full = bucket
                 break
         else:
             return
-    raise TooManyAttemptsError
+    raise TooManyAttemptsError(full.window)
+
+
+def _read_used(buckets: Sequence[Bucket]) -> dict[str, int]:
+    """Return the attempts of each bucket in its present window, by its key."""
+    is_running = Q()
+    for bucket in buckets:
+        is_running |= Q(key=bucket.key, since__gt=Now() - bucket.window)
+    return dict(LogInBucket.objects.filter(is_running).values_list("key", "n_used"))
 
 
 def is_any_full(buckets: Sequence[Bucket]) -> bool:
     """Whether the attempts of this window are used up."""
-    counts = dict(
-        LogInBucket.objects.filter(pk__in=[b.key for b in buckets]).values_list("key", "n_used")
-    )
-    return any(counts.get(bucket.key, 0) >= bucket.most for bucket in buckets)
+    used = _read_used(buckets)
+    return any(used.get(bucket.key, 0) >= bucket.most for bucket in buckets)
 
 
 def confirmation_buckets(account: int) -> list[Bucket]:
@@ -109,7 +132,7 @@ def _add_missing(buckets: Sequence[Bucket]) -> None:
 
 
 def _take(bucket: Bucket) -> bool:
-    is_over = Q(since__lte=Now() - WINDOW)
+    is_over = Q(since__lte=Now() - bucket.window)
     row = LogInBucket.objects.filter(is_over | Q(n_used__lt=bucket.most), pk=bucket.key)
     return bool(
         row.update(
@@ -139,5 +162,5 @@ def read_browser(cookie: str, folded: str) -> str:
     return str(number) if name == folded else ""
 
 
-def _bucket(*parts: str, most: int) -> Bucket:
-    return Bucket(hashlib.sha256("\0".join(parts).encode()).hexdigest(), most)
+def _bucket(*parts: str, **limits: Any) -> Bucket:
+    return Bucket(hashlib.sha256("\0".join(parts).encode()).hexdigest(), **limits)

@@ -16,13 +16,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from audit.account_forms import ConfirmForm, LogInForm, PasswordForm, is_throttled
+from audit.account_forms import ConfirmForm, LogInForm, PasswordForm, throttled_for
 from audit.client_address import read_address
 from audit.models import Act
 from audit.services.log import write_log
 from audit.services.log_in import (
     BROWSER_DAYS,
-    WINDOW,
     fold_name,
     is_any_full,
     read_browser,
@@ -60,8 +59,8 @@ class LogInView(auth_views.LoginView):
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_invalid(form)
-        if is_throttled(form):
-            return refuse(response)
+        if seconds := throttled_for(form):
+            return refuse(response, seconds)
         if isinstance(form, LogInForm) and form.buckets:
             # A name that no account has may be a password in the wrong field: it isn't kept.
             person = User.objects.filter(username=form.cleaned_data["username"]).first()
@@ -103,7 +102,8 @@ class PasswordView(auth_views.PasswordChangeView):
     def form_invalid(self, form: PasswordChangeForm) -> HttpResponse:
         response = super().form_invalid(form)
         response.status_code = 422
-        return refuse(response) if is_throttled(form) else response
+        seconds = throttled_for(form)
+        return refuse(response, seconds) if seconds else response
 
 
 @sensitive_post_parameters("password")
@@ -121,16 +121,16 @@ def confirm(request: HttpRequest) -> HttpResponse:
     response = render(request, "confirm.html", {"form": form, "next": back})
     if not form.is_bound:
         return response
-    if is_throttled(form):
-        return refuse(response)
+    if seconds := throttled_for(form):
+        return refuse(response, seconds)
     if form["password"].value():
         write_log(Act.LOG_IN_FAILED, "confirmation", person=person, address=address)
     response.status_code = 422
     return response
 
 
-def refuse(response: HttpResponse) -> HttpResponse:
+def refuse(response: HttpResponse, seconds: int) -> HttpResponse:
     """Say that it is too often, and when to come again."""
     response.status_code = 429
-    response["Retry-After"] = str(int(WINDOW.total_seconds()))
+    response["Retry-After"] = str(seconds)
     return response
