@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
+
+from audit.durable_files import write_durably
 
 FIELDS = ("top1", "confidence", "raw_confidence", "given_probability")
 
@@ -33,13 +38,23 @@ def evidence_folder(audit_id: int) -> Path:
 
 
 def write_evidence(audit_id: int, evidence: Evidence) -> None:
-    """Store the evidence; an earlier attempt's files are replaced one by one, atomically."""
+    """Store the evidence for good; an earlier attempt's files are replaced one by one, atomically.
+
+    Nothing else knows which items the audit could use: it can't be made anew as kept files are.
+    """
     folder = evidence_folder(audit_id)
-    folder.mkdir(parents=True, exist_ok=True)
     for field in FIELDS:
-        temporary = folder / f"{field}.tmp.npy"
-        np.save(temporary, getattr(evidence, field))
-        temporary.replace(folder / f"{field}.npy")
+        write_durably(folder / f"{field}.npy", _as_npy(getattr(evidence, field)))
+
+
+def _as_npy(array: NDArray[Any]) -> Iterator[bytes]:
+    """Yield what `np.save` writes, an expert at a time: evidence may be large."""
+    rows = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(rows))
+    yield header.getvalue()
+    for row in rows:
+        yield row.tobytes()
 
 
 def load_evidence(audit_id: int) -> Evidence:

@@ -27,9 +27,9 @@ CELLS = ("both methods", "experts only", "Confident Learning only")
 class Population:
     """The items of one audit. Every array has shape (n_items,), item order.
 
-    ``usable``: neither quarantined nor without a score; only usable items can be drawn or
-    counted. ``ranks``: per method the item's place in its queue, 0 = not flagged.
-    ``bin_rank``: 1 = most confident, 0 = in no bin.
+    ``usable``: every expert had a score for the item when the audit was made, which quarantined
+    items have none of; only usable items can be drawn or counted. ``ranks``: per method the item's
+    place in its queue, 0 = not flagged. ``bin_rank``: 1 = most confident, 0 = in no bin.
     """
 
     item_ids: Ints
@@ -84,15 +84,15 @@ def load_population(audit: Audit) -> Population:
     """Return the audit's items and flags as arrays.
 
     Neither changes once the audit is ready: they are read from the database once, then from a
-    file beside the evidence, named by what is in it.
+    file beside the evidence, named by what is in it. Who belongs to the audit is in the evidence
+    alone: an item that is set aside today was still part of what was audited.
     """
-    population = _find_population(audit)
-    scored = (load_evidence(audit.pk).top1 >= 0).all(axis=0)
-    return replace(population, usable=population.usable & scored)
+    scored: Mask = np.all(load_evidence(audit.pk).top1 >= 0, axis=0)
+    return replace(_find_population(audit), usable=scored)
 
 
 def _find_population(audit: Audit) -> Population:
-    """Return the same, usable whatever is not quarantined: scores are in the evidence."""
+    """Return the same with every item usable: which ones are is in the evidence."""
     if not audit.is_ready:
         return _read_population(audit)
     ends = audit.dataset.items.aggregate(Min("pk"), Max("pk"))  # after a restore others may be
@@ -113,7 +113,7 @@ def _open_kept(path: Path) -> Population:
         return Population(
             item_ids=stored["item_ids"],
             given_labels=stored["given_labels"].astype(np.int64),
-            usable=stored["usable"],
+            usable=np.ones(stored["item_ids"].size, dtype=bool),
             ranks=dict(zip(stored["methods"].tolist(), ranks, strict=True)),
             bin_rank=stored["bin_rank"].astype(np.int64),
         )
@@ -129,7 +129,6 @@ def _keep(path: Path, population: Population) -> None:
         buffer,
         item_ids=population.item_ids,
         given_labels=population.given_labels.astype(np.int32),
-        usable=population.usable,
         methods=np.array(methods, dtype=np.str_),
         ranks=np.array(places, dtype=np.int32).reshape(shape),
         bin_rank=population.bin_rank.astype(np.int16),
@@ -138,15 +137,8 @@ def _keep(path: Path, population: Population) -> None:
 
 
 def _read_population(audit: Audit) -> Population:
-    rows = np.array(
-        [
-            (pk, label, not code)
-            for pk, label, code in audit.dataset.items.order_by("position").values_list(
-                "pk", "given_label", "quarantine_code"
-            )
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 3)
+    items = audit.dataset.items.order_by("position").values_list("pk", "given_label")
+    rows = np.array(list(items), dtype=np.int64).reshape(-1, 2)
     ranks: dict[str, Ints] = {}
     bin_rank = np.zeros(len(rows), dtype=np.int64)
     # Without a join: hundreds of thousands of flags find their items by number, all at once.
@@ -165,7 +157,7 @@ def _read_population(audit: Audit) -> Population:
     return Population(
         item_ids=rows[:, 0],
         given_labels=rows[:, 1],
-        usable=rows[:, 2].astype(bool),
+        usable=np.ones(len(rows), dtype=bool),
         ranks=ranks,
         bin_rank=bin_rank,
     )

@@ -144,6 +144,8 @@ def make_ready_audit(dataset: Dataset | None = None, n_flags: int = 6, n_bins: i
     top1[:n_flags] = (top1[:n_flags] + 1) % dataset.n_classes
     confidence = np.linspace(0.99, 0.6, len(items), dtype=np.float32)
     given = np.where(np.arange(len(items)) < n_flags, 0.01, confidence).astype(np.float32)
+    out = np.array([item.is_quarantined for item in items])  # no expert scores them
+    top1[out], confidence[out], given[out] = -1, np.nan, np.nan
     write_evidence(
         audit.pk,
         Evidence(

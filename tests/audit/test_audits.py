@@ -103,6 +103,7 @@ def test_quarantined_items_take_part_in_nothing():
         bring_in(dataset, name, logits_of(dataset, seed))
     audit = finish(start_audit(dataset, ["first", "second"]))
     assert audit.experts.get(order=0).calibration["n_scored"] == N_ITEMS - 3
+    assert np.flatnonzero(load_evidence(audit.pk).top1[0] < 0).tolist() == [0, 1, 2]
     assert not Flag.objects.filter(item__position__lt=3).exists()
 
 
