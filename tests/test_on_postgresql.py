@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+STRANGER = "maintainer elsewhere"
+FIFTY = "fifty_imports_at_one_moment_as_many_wait_as_may_and_one_more_when_one_is_done"
 MODULES = [
     "tests/api/test_desk.py",
     "tests/api/test_injection.py",
@@ -41,6 +43,24 @@ MODULES = [
     "tests/reviews/test_second_pass.py",
     "tests/reviews/test_votes.py",
     "tests/test_log_in.py",
+    # Of foreign numbers and strings made for a database, those that get furthest into it.
+    *(
+        f"tests/test_access.py::test_{name}"
+        for name in (
+            f"a_caller_finds_what_is_for_their_role_and_changes_nothing_elsewhere[{STRANGER}]",
+            "an_object_of_one_audit_is_not_found_by_way_of_another",
+        )
+    ),
+    "tests/api/test_access.py::test_what_belongs_to_another_project_is_not_there[2]",
+    "tests/api/test_access.py::test_what_belongs_to_one_audit_is_not_there_by_way_of_another",
+    *(
+        f"tests/test_attacks.py::test_no_value_in_{name}"
+        for name in (
+            "an_address_reaches_sql_breaks_a_page_or_costs_another_question",
+            "a_form_reaches_sql_or_breaks_a_page",
+        )
+    ),
+    f"tests/api/test_imports.py::test_of_{FIFTY}",
     # Of audits and requests that are bad input, those that meet the database.
     *(
         f"tests/bad_input/test_audits.py::test_b123_{name}"

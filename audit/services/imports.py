@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from audit.input_files import keep_input
 from audit.loaders import ImportRefused, load_dataset
@@ -21,6 +22,7 @@ from audit.models import Dataset, DatasetImport, Project
 from audit.services import claims
 from audit.services.datasets import DatasetRefusedError, store_dataset
 
+MOST_WAITING = 20  # imports of one project that are not done yet
 TOLD_EVERY = 1.0  # seconds
 PATHS = ("path", "classes", "root")
 logger = logging.getLogger(__name__)
@@ -39,9 +41,20 @@ def order_import(
             find_below_roots(order[name])
     if Dataset.objects.filter(slug=slug).exists():
         raise ImportNotAllowedError(f"a data set named {slug!r} exists already")
-    return DatasetImport.objects.create(
-        project=project, slug=slug, order=dict(order), created_by=person
-    )
+    with transaction.atomic():
+        # One order at a time, so that they can be counted.
+        Project.objects.select_for_update().get(pk=project.pk)
+        waiting = DatasetImport.objects.filter(
+            project=project, work__in=[DatasetImport.Work.PENDING, DatasetImport.Work.RUNNING]
+        )
+        if waiting.count() >= MOST_WAITING:
+            raise ImportNotAllowedError(
+                f"{MOST_WAITING} imports of this project are still to be done; order again when "
+                "one is"
+            )
+        return DatasetImport.objects.create(
+            project=project, slug=slug, order=dict(order), created_by=person
+        )
 
 
 def find_below_roots(said: str) -> Path:

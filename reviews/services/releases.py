@@ -31,6 +31,7 @@ from reviews.release_formats import DEFAULT_FORMATS, FormatRefusedError, check_f
 from reviews.release_formats.registry import order_formats
 
 PROGRESS_SECONDS = 1.0
+MOST_WAITING = 20  # releases of one audit that are not built yet: each one writes all its items
 SLUG = re.compile(r"[A-Za-z0-9_-]{1,50}")
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def order_release(
     check_formats(open_source(audit), formats)
     while True:
         newest = Release.objects.filter(audit=audit).aggregate(Max("number"))["number__max"] or 0
+        # Counted after the number is known: whoever orders meanwhile takes that number.
+        _check_room(audit)
         try:
             with transaction.atomic():
                 release = Release.objects.create(
@@ -82,6 +85,17 @@ def order_release(
         except IntegrityError:
             if not Release.objects.filter(audit=audit, number=newest + 1).exists():
                 raise
+
+
+def _check_room(audit: Audit) -> None:
+    waiting = Release.objects.filter(
+        audit=audit, work__in=[Release.Work.PENDING, Release.Work.RUNNING]
+    )
+    if waiting.count() >= MOST_WAITING:
+        raise ReleaseRefusedError(
+            f"{MOST_WAITING} releases of {audit} are still to be built; order again when one is "
+            "done or cancelled"
+        )
 
 
 def build_release(release_id: int) -> bool:

@@ -9,10 +9,12 @@ from django.apps import apps
 from django.test import Client
 
 from audit.models import ApiToken, Membership, Role, Scope
+from reviews.services.releases import order_release, save_policy
 from tests.api.callers import START, caller, send
-from tests.api.operations import OPERATIONS, Call
+from tests.api.operations import OPERATIONS, SAID, Call
 from tests.api.scene import make_scene
-from tests.factories import make_member, make_project
+from tests.factories import make_member, make_project, make_ready_audit, make_sample
+from tests.reviews.situations import judge
 
 pytestmark = pytest.mark.django_db
 CHILDREN = {name: call for name, call in OPERATIONS.items() if "{" in call.path}
@@ -104,3 +106,40 @@ def test_a_role_finds_what_it_may_use_and_nothing_above(scene, role):
             assert answer.status_code < 300 or answer.status_code in {409, 422}, (
                 f"{name}: {answer.content!r}"
             )
+
+
+@pytest.mark.row("A04")
+def test_what_belongs_to_one_audit_is_not_there_by_way_of_another(scene):
+    """Both projects are the caller's own: only the mix is refused."""
+    person = scene.member(Role.ADMIN)
+    other = make_ready_audit()
+    Membership.objects.create(project=other.dataset.project, user=person, role=Role.ADMIN)
+    (said,) = judge(make_sample(other, 4), {0: ("wrong_label", 1)}, person)
+    for _ in range(2):  # the second one has a number that none of the first audit's has
+        order_release(other, "lenient", person)
+    save_policy(other.dataset.project, "elsewhere", {})
+    client = caller(person)
+    here, desk = f"/audits/{scene.audit.pk}", f"/audits/{scene.audit.pk}/review"
+    there = f"/audits/{other.pk}/review"
+    claimed = send(client, "POST", f"{there}/claim", {}).json()["items"][0]
+    before, key = hash_rows(), said.idempotency_key
+    item = other.dataset.items.first().pk
+    new = {"Idempotency-Key": "3f2504e0-4f89-41d3-9a0c-0305e82c3311"}
+    tried = [
+        ("GET", f"{here}/adjudication/{item}", None, {}, {404}),
+        ("POST", f"{here}/adjudication/{item}", OPERATIONS["decide"].body, {}, {404}),
+        ("GET", f"{here}/releases/diff?before=1&after=2", None, {}, {404}),
+        ("GET", f"/projects/{scene.audit.dataset.project_id}/policies/elsewhere", None, {}, {404}),
+        ("GET", f"{desk}/judgments/{key}", None, {}, {404}),
+        ("PUT", f"{desk}/judgments/{key}", SAID, new, {404}),
+        ("POST", f"{desk}/judgments/{key}/undo", None, new, {404}),
+        ("POST", f"{desk}/judgments/{key}/reveal", None, {}, {404}),
+        ("POST", f"{desk}/judgments", SAID | {"ticket": claimed["ticket"]}, new, {404}),
+        ("POST", f"{desk}/refer", {"slot": claimed["slot"]}, {}, {404}),
+        ("POST", f"{desk}/hand-back", {"slots": [claimed["slot"]]}, {}, {200}),
+    ]
+    for method, path, body, headers, expected in tried:
+        answer = send(client, method, path, body, **headers)
+        assert answer.status_code in expected, f"{method} {path}: {answer.content!r}"
+    assert answer.json() == {"opened": 0}
+    assert hash_rows() == before

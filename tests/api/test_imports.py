@@ -6,9 +6,16 @@ import pytest
 
 from audit import tasks
 from audit.models import Act, Dataset, DatasetImport, LogEntry, Role
-from audit.services.imports import reconcile_imports, run_import
+from audit.services.imports import (
+    MOST_WAITING,
+    ImportNotAllowedError,
+    order_import,
+    reconcile_imports,
+    run_import,
+)
 from tests.api.callers import caller, send
 from tests.factories import make_member, make_project
+from tests.servers import in_threads
 
 pytestmark = pytest.mark.django_db
 ORDER = {"slug": "flowers", "format": "manifest", "path": "flowers/labels.csv"}
@@ -136,3 +143,24 @@ def test_what_a_dead_worker_left_is_taken_up_and_not_stored_twice(calls, project
 def test_an_order_that_cannot_be_is_refused(calls, project, roots, changes):
     assert order(calls, project, **changes).status_code == 422
     assert not DatasetImport.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.row("A44", "A49")
+def test_of_fifty_imports_at_one_moment_as_many_wait_as_may_and_one_more_when_one_is_done(
+    project, roots
+):
+    said = {name: value for name, value in ORDER.items() if name != "slug"}
+
+    def ask(number: int) -> bool:
+        try:
+            order_import(project, f"flowers-{number}", said)
+        except ImportNotAllowedError:
+            return False
+        return True
+
+    assert sum(in_threads(ask, range(50))) == MOST_WAITING
+    assert DatasetImport.objects.count() == MOST_WAITING
+    assert not ask(50)
+    assert run_import(DatasetImport.objects.first().pk)
+    assert ask(50)

@@ -172,3 +172,51 @@ def test_every_page_shows_hostile_texts_as_they_are_and_runs_none(make_page):
     assert dialogs == []
     assert [url for url in requests if "evil" in url] == []
     assert set(PAYLOADS) - shown == set()
+
+
+SLIPPED_IN = """() => {
+  window.violated = [];
+  document.addEventListener("securitypolicyviolation", (event) =>
+    window.violated.push(event.effectiveDirective));
+  const add = (name, said) => {
+    const each = Object.assign(document.createElement(name), said);
+    document.body.append(each);
+    return each;
+  };
+  add("script", { textContent: "window.ran = 'script'" });
+  add("script", { src: "data:text/javascript,window.ran='data'" });
+  add("script", { src: URL.createObjectURL(new Blob(["window.ran = 'blob'"])) });
+  add("script", { src: "https://evil.example/script.js" });
+  add("div", { innerHTML: "<img src=/none.png onerror=window.ran='handler'>" });
+  add("div", { innerHTML: "<p style='background:url(https://evil.example/style)'>x</p>" });
+  add("link", { rel: "stylesheet", href: "https://evil.example/sheet.css" });
+  add("style", { textContent: "body { background: url(https://evil.example/sheet) }" });
+  add("img", { src: "https://evil.example/told.png" });
+  add("iframe", { srcdoc: "<script>parent.ran = 'frame'</script>" });
+  add("object", { data: "data:text/html,x", type: "text/html" });
+  add("base", { href: "https://evil.example/" });
+  add("form", { action: "https://evil.example/", method: "post" }).submit();
+  fetch("https://evil.example/fetched").catch(() => {});
+  setTimeout("window.ran = 'timer'", 0);
+}"""
+STOPPED = {
+    "script-src-elem", "script-src-attr", "style-src-attr", "style-src-elem", "img-src", "base-uri",
+    "form-action", "connect-src", "script-src", "object-src",
+}  # fmt: skip
+
+
+@pytest.mark.row("A43")
+def test_nothing_that_is_slipped_into_a_page_runs_or_leaves(make_page):
+    """As if all escaping had failed: the policy alone holds."""
+    page: Page = make_page(make_member(make_ready_audit().dataset.project, Role.ADMIN))
+    page.expected_errors = ["CSP", "Content Security Policy", "Content-Security-Policy", "404"]
+    left: list[str] = []
+    page.on("requestfinished", lambda request: left.append(request.url))
+    page.on("requestfailed", lambda request: left.append(f"{request.failure}: {request.url}"))
+    page.goto("/")
+    page.evaluate(SLIPPED_IN)
+    page.wait_for_function(f"new Set(window.violated).size >= {len(STOPPED)}", timeout=5000)
+    assert page.evaluate("window.ran") is None
+    assert set(page.evaluate("window.violated")) >= STOPPED
+    assert page.evaluate("document.baseURI").startswith(page.url)
+    assert [each for each in left if "evil" in each and not each.startswith("csp: ")] == []

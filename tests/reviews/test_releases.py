@@ -15,6 +15,7 @@ from reviews.policies import BUILT_IN
 from reviews.release_files import ReleaseFolderError, export_release, release_folder
 from reviews.reports import last_judgment
 from reviews.services.releases import (
+    MOST_WAITING,
     ReleaseRefusedError,
     build_release,
     order_release,
@@ -22,6 +23,7 @@ from reviews.services.releases import (
 )
 from tests.factories import make_dataset, make_member, make_ready_audit, make_sample
 from tests.reviews.situations import judge, revise
+from tests.servers import in_threads
 
 pytestmark = pytest.mark.django_db
 LENIENT = BUILT_IN["lenient"]
@@ -117,7 +119,10 @@ def export(audit, folder, policy="lenient"):
     return export_release(audit, policy, Snapshot.now(audit), folder)
 
 
+@pytest.mark.row("A26", "E03")
 def test_every_item_is_in_the_labels_once_in_order_with_what_happened(tmp_path):
+    other = make_ready_audit()  # whose items and verdicts are in no file of this one
+    judge(make_sample(other, 4), {0: ("wrong_label", 1)})
     audit = make_judged_audit()
     manifest = export(audit, tmp_path / "out")
     rows = read(tmp_path / "out" / "labels.csv")
@@ -310,3 +315,23 @@ def test_a_build_that_cant_write_fails_with_the_reason(fresh_home):
 def test_nothing_judged_is_nothing_to_release():
     with pytest.raises(ReleaseRefusedError, match="nothing is judged"):
         order_release(make_ready_audit(), "lenient")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.row("A44", "A49")
+def test_of_fifty_orders_at_one_moment_as_many_wait_as_may_and_one_more_when_one_is_done():
+    audit = make_judged_audit()
+
+    def order(_: int) -> bool:
+        try:
+            order_release(audit, "lenient")
+        except ReleaseRefusedError:
+            return False
+        return True
+
+    assert sum(in_threads(order, range(50))) == MOST_WAITING
+    numbers = list(Release.objects.order_by("number").values_list("number", flat=True))
+    assert numbers == list(range(1, MOST_WAITING + 1))
+    assert not order(50)
+    assert build_release(Release.objects.earliest("number").pk)
+    assert order(50)
