@@ -64,10 +64,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "audit.views.sessions.EndSessions",
     # Default deny: a view without a log-in says so itself.
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "audit.views.sessions.AskForLogIn",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "audit.views.errors.NameRefusedMethods",
     "audit.views.addresses.NumbersOfRows",
     "audit.views.conflicts.RetryConflicts",
 ]

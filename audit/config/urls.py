@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from audit.views import accounts, health
 
+handler400 = "audit.views.errors.bad_request"
 handler500 = "audit.views.errors.server_error"
 urlpatterns = [
     path("login/", accounts.LogInView.as_view(), name="login"),

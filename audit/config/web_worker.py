@@ -21,12 +21,26 @@ REQUEST_SECONDS = 60.0
 # So long a thread waits for somebody who doesn't read the answer.
 SEND_SECONDS = 30
 MOST_HEAD = 1 << 16
+MOST_PATH = 64  # of a request's first bytes, to see whom it is for
 # Django refuses bodies over DATA_UPLOAD_MAX_MEMORY_SIZE by a page of the site: this lies above.
 MOST_BODY = 2_000_000
 # Of all requests that are still arriving, per process.
 MOST_WAITING = 64_000_000
 AT_ONCE = 1 << 16
 END_OF_HEAD = b"\r\n\r\n"
+# A browser shows a page of its own where a reply is empty, and that one blames the site.
+TOO_LARGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Too much at once - Label audit</title>
+<h1>Too much at once</h1>
+<p>A form takes 1 MB. Nothing was changed: go back, and what you wrote is still there.</p>
+<p><a href="/">To the start page</a></p>
+</html>
+"""
+TOO_LARGE_FOR_API = '{"code": "too_large", "message": "the body is larger than 1 MB"}'
 
 
 class Refusal(Exception):  # noqa: N818 - a reply, not a failure
@@ -74,6 +88,15 @@ class Arriving:
             name.lower() == b"expect" and value.strip().lower() == b"100-continue"
             for name, value in named
         )
+
+
+def explain(status: str, start: bytes) -> tuple[str, str]:
+    """Return the type and the text of a refusal, in the API's shape where the API is asked."""
+    if not status.startswith("413"):
+        return "text/plain; charset=utf-8", ""
+    if start.partition(b" ")[2].startswith(b"/api/"):
+        return "application/json", TOO_LARGE_FOR_API
+    return "text/html; charset=utf-8", TOO_LARGE
 
 
 class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
@@ -162,9 +185,11 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc]
 
     def _refuse(self, conn: TConn, status: str) -> None:
         """Say why and listen no further; closed at once, the reply might never be read."""
+        kind, words = explain(status, bytes(conn.arriving.received[:MOST_PATH]))
         conn.arriving = Arriving()
         conn.arriving.is_refused = True
-        reply = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        fields = f"Connection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(words)}"
+        reply = f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n{words}"
         conn.sock.send(reply.encode("ascii"))
         conn.sock.shutdown(socket.SHUT_WR)
 

@@ -1,13 +1,26 @@
-"""Addresses with numbers that no row can have: nothing is there, on either database."""
+"""Addresses: numbers that no row can have, and the page that a form was sent from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import Http404, HttpRequest, HttpResponse
 
 LARGEST = 2**63 - 1
+
+
+def find_page(request: HttpRequest) -> str:
+    """Return the page to come back to: this one, or the one that sent the form.
+
+    Where a form goes to often shows no page of its own.
+    """
+    if request.method in {"GET", "HEAD"}:
+        return request.get_full_path()
+    told = urlsplit(request.headers.get("Referer", ""))
+    same_site = told.netloc == request.get_host()
+    return (f"{told.path}?{told.query}" if told.query else told.path) if same_site else "/"
 
 
 class NumbersOfRows:

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+
+from audit.views.addresses import find_page
 
 CONFIRMED_SECONDS = 15 * 60
 Given = ParamSpec("Given")
@@ -34,7 +36,7 @@ def needs_confirmation(
             return view(request, *args, **kwargs)
         if request.method not in {"GET", "HEAD"}:
             messages.info(request, "Nothing has been done yet: confirm first, then send it again.")
-        address = f"{reverse('confirm')}?{urlencode({'next': _find_page(request)})}"
+        address = f"{reverse('confirm')}?{urlencode({'next': find_page(request)})}"
         if request.headers.get("HX-Request"):
             return HttpResponse(status=204, headers={"HX-Redirect": address})
         return redirect(address)
@@ -60,11 +62,3 @@ def local_address(request: HttpRequest, address: str) -> str:
         address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return address if is_local else "/"
-
-
-def _find_page(request: HttpRequest) -> str:
-    if request.method in {"GET", "HEAD"}:
-        return request.get_full_path()
-    told = urlsplit(request.headers.get("Referer", ""))
-    same_site = told.netloc == request.get_host()
-    return (f"{told.path}?{told.query}" if told.query else told.path) if same_site else "/"

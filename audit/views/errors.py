@@ -1,15 +1,54 @@
-"""What is answered when something broke: 503 while the database is away, else 500."""
+"""What is answered instead of a page: what was too much, what can't be read, what broke."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseServerError,
+    JsonResponse,
+)
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
 RETRY_AFTER_SECONDS = 5
+
+TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django refuses before a view reads it: 413 with the limits for too much of it."""
+    if not isinstance(exception, TOO_MUCH):
+        return render(request, "400.html", status=400)
+    most = {
+        "megabytes": settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1_000_000,
+        "fields": settings.DATA_UPLOAD_MAX_NUMBER_FIELDS,
+    }
+    return render(request, "413.html", most, status=413)
+
+
+class NameRefusedMethods:
+    """Middleware: whoever opens an address that only takes forms reads so, on a page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        answer = self.get_response(request)
+        if (
+            isinstance(answer, HttpResponseNotAllowed)
+            and request.method == "GET"
+            and "text/html" in request.headers.get("Accept", "")
+        ):
+            answer.content = render_to_string("405.html", request=request)
+        return answer
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,7 @@
-"""Log-ins end: twelve hours after they began, or where nobody has done anything for a while."""
+"""Log-ins end: twelve hours after they began, or where nobody has done anything for a while.
+
+Whoever comes without one is asked for it, and led back.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import logout
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+
+from audit.views.addresses import find_page
 
 NOTED_EVERY = 300  # seconds: so often a session is written at most
 # What an open page asks for by itself says nothing of a person in front of it.
@@ -35,6 +43,22 @@ class EndSessions:
             logout(request)
         elif now - seen > NOTED_EVERY and not is_asked_by_page(request):
             request.session["seen_at"] = now
+
+
+class AskForLogIn(LoginRequiredMiddleware):
+    """Middleware: a view is for people who are logged in, unless it says otherwise.
+
+    Whoever's log-in ran out with a form open comes back to the form, and reads that it wasn't sent.
+    """
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., Any]
+    ) -> HttpResponse:
+        page = find_page(request)
+        is_form = request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+        if request.method == "POST" and is_form:
+            messages.info(request, "Your log-in has ended: nothing was done. Log in, then do it again.")
+        return redirect_to_login(page, self.get_login_url(view_func))
 
 
 def is_asked_by_page(request: HttpRequest) -> bool:

@@ -39,7 +39,7 @@ def test_b164_a_body_may_be_a_megabyte_and_no_byte_more(beyond):
     body = json.dumps({"slots": []}).ljust(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + beyond)
     address = reverse("reviews:hand_back", args=[audit.pk])
     answer = client.post(address, body, content_type="application/json")
-    assert answer.status_code == (400 if beyond else 200)
+    assert answer.status_code == (413 if beyond else 200)
 
 
 def test_b164_what_is_refused_by_a_page_reaches_it_and_what_is_larger_does_not():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import subprocess
@@ -47,6 +48,12 @@ class Server:
             with suppress(ConnectionError):  # refused before all of it was sent
                 client.sendall(sent)
             return client.makefile("rb").readline()
+
+    def page_for(self, sent: bytes) -> bytes:
+        """Return all that comes back."""
+        with self.connect() as client:
+            client.sendall(sent)
+            return client.makefile("rb").read()
 
     def memory(self) -> int:
         """Return the bytes that all processes hold."""
@@ -141,6 +148,19 @@ def test_a_request_in_pieces_two_at_once_and_one_after_the_other_are_answered(se
 def test_requests_that_are_too_much_or_none_are_refused_by_status(server, sent, status):
     assert server.answer_to(sent).split(b" ")[1].startswith(status)
     assert server.time_request() < 2
+
+
+@pytest.mark.row("B145")
+def test_what_is_too_large_to_be_taken_at_all_is_answered_by_a_page_and_in_the_apis_shape(server):
+    too_large = b"Content-Length: 2000001\r\n\r\n"
+    page = server.page_for(POST + too_large).decode()
+    head, _, body = page.partition("\r\n\r\n")
+    assert "Content-Type: text/html" in head
+    assert f"Content-Length: {len(body)}" in head
+    assert "<h1>Too much at once</h1>" in body
+    refusal = server.page_for(b"POST /api/v1/audits HTTP/1.1\r\nHost: localhost\r\n" + too_large)
+    body = json.loads(refusal.partition(b"\r\n\r\n")[2])
+    assert body == {"code": "too_large", "message": "the body is larger than 1 MB"}
 
 
 @pytest.mark.row("B146")
