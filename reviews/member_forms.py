@@ -18,7 +18,9 @@ class AddMemberForm(forms.Form):
         max_length=150,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    role = forms.TypedChoiceField(choices=Role.choices, coerce=lambda raw: Role(int(raw)))
+    role = forms.TypedChoiceField(
+        label="role", choices=Role.choices, coerce=lambda raw: Role(int(raw))
+    )
 
     def __init__(self, data: Any = None) -> None:
         super().__init__(data, auto_id="new-member-%s", label_suffix="")

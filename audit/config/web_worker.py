@@ -33,7 +33,6 @@ TOO_LARGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
 <title>Too much at once - Label audit</title>
 <h1>Too much at once</h1>
 <p>A form takes 1 MB. Nothing was changed: go back, and what you wrote is still there.</p>

@@ -73,8 +73,17 @@ class LogEntry(Link):
 
     @property
     def facts(self) -> list[tuple[str, Any]]:
-        """What else is known, by name. In a template `detail.items` could be a fact of its own."""
-        return list(self.detail.items())
+        """What else is known, by name, lists in words.
+
+        In a template `detail.items` could be a fact of its own.
+        """
+        return [
+            (
+                name.replace("_", " "),
+                ", ".join(map(str, value)) if isinstance(value, list) else value,
+            )
+            for name, value in self.detail.items()
+        ]
 
     def __str__(self) -> str:
         return f"{self.number}: {self.person or 'the server'} {self.get_act_display()}"

@@ -48,6 +48,8 @@ def revoke_api_token(request: HttpRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ApiToken.objects.open_to(request.user), pk=pk)
     if revoke_token(token):
         messages.success(request, f"The token {token.name} opens nothing any more.")
+    else:
+        messages.info(request, f"The token {token.name} was revoked before.")
     return redirect("audit:api_tokens")
 
 

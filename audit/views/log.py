@@ -20,11 +20,13 @@ def log(request: HttpRequest, pk: int) -> HttpResponse:
     project = find_admins_project(request, pk)
     entries = LogEntry.objects.about(project)
     before = request.GET.get("before", "")
-    if before.isascii() and before.isdecimal() and len(before) < 10:
+    is_later_page = before.isascii() and before.isdecimal() and len(before) < 10
+    if is_later_page:
         entries = entries.filter(number__lt=int(before))
     shown = list(entries.order_by("-number")[: PER_PAGE + 1])
     context = {
         "project": project,
+        "is_later_page": is_later_page,
         "entries": shown[:PER_PAGE],
         "older": shown[PER_PAGE - 1].number if len(shown) > PER_PAGE else None,
     }

@@ -14,7 +14,7 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from audit.views.addresses import find_page
 
@@ -53,11 +53,13 @@ class AskForLogIn(LoginRequiredMiddleware):
 
     def handle_no_permission(
         self, request: HttpRequest, view_func: Callable[..., Any]
-    ) -> HttpResponse:
+    ) -> HttpResponseRedirect:
         page = find_page(request)
         is_form = request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
         if request.method == "POST" and is_form:
-            messages.info(request, "Your log-in has ended: nothing was done. Log in, then do it again.")
+            messages.info(
+                request, "Your log-in has ended: nothing was done. Log in, then do it again."
+            )
         return redirect_to_login(page, self.get_login_url(view_func))
 
 

@@ -53,7 +53,7 @@ def change_members(request: HttpRequest, pk: int) -> HttpResponse:
                 refusal = "Nobody was added."
                 if add_form.is_valid():
                     made = _add(request, project, add_form)
-                    refusal = ""
+                    refusal, add_form = "", AddMemberForm()
             case "role" if (form := RoleForm(request.POST, project=project)).is_valid():
                 member = form.cleaned_data["member"]
                 change_role(member, form.cleaned_data["role"], request.user)
@@ -64,10 +64,16 @@ def change_members(request: HttpRequest, pk: int) -> HttpResponse:
                 remove_member(member, request.user)
                 messages.success(request, f"{member.user} is no member any more.")
                 refusal = ""
+            case "role" | "remove" if not MemberForm(request.POST, project=project).is_valid():
+                refusal = "Nothing is changed: that person is no member any more."
     except MembershipRefusedError as error:
         refusal = f"Nothing is changed: {error}."
     if not refusal and made is None:
-        return redirect("reviews:people", project.pk)
+        # Who has just given up their own rights would find nothing there.
+        still = Project.objects.open_to(request.user, at_least=Role.ADMIN).filter(pk=project.pk)
+        return (
+            redirect("reviews:people", project.pk) if still.exists() else redirect("reviews:home")
+        )
     context = _context(project) | {"add_form": add_form, "refusal": refusal, "made": made}
     return render(request, "reviews/people.html", context, status=422 if refusal else 200)
 

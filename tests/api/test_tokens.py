@@ -89,6 +89,9 @@ def test_a_token_opens_until_it_is_revoked_and_not_afterwards(member, client):
     assert client.post(reverse("audit:revoke_api_token", args=[token.pk])).status_code == 302
     assert send(calls, "GET", "/me").status_code == 401
     assert not revoke_token(token)
+    # Another window still shows the button.
+    again = client.post(reverse("audit:revoke_api_token", args=[token.pk]), follow=True)
+    assert "was revoked before." in again.content.decode()
 
 
 def test_nobody_revokes_or_sees_the_token_of_another_person(member, client):

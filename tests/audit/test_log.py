@@ -131,8 +131,13 @@ def test_the_page_tells_everything_that_was_written_to_admins_of_the_project_alo
     assert "192.0.2.2" not in page
     assert "policy of others" not in page
     assert "sample 2</bdi>" not in page
+    assert "Newest entries" not in page
     older = client.get(f"/projects/{project.pk}/log/?before=4").content.decode()
     assert "sample 2</bdi>" in older
+    assert f'href="/projects/{project.pk}/log/">Newest entries' in older
+    write_log(Act.AUDIT_STARTED, "audit 9", project=project, experts=["stub:3-1", "timm:<b>"])
+    page = client.get(f"/projects/{project.pk}/log/").content.decode()
+    assert "experts: <bdi>stub:3-1, timm:&lt;b&gt;</bdi>" in page
     assert client.get(f"/projects/{other.pk}/log/").status_code == 404
 
 

@@ -86,6 +86,10 @@ def test_the_page_unfolds_it_and_counts_reasons_before_it_lists_items(client, au
     assert f'hx-get="{address}"' in page.content.decode()
     part = client.get(address).content.decode()
     assert "<html" not in part
+    assert "not ended" not in part
+    # Whatever stopped half-way doesn't go on.
+    Audit.objects.update(state="failed", work="pending", finished_at=None)
+    assert "not ended" in client.get(address).content.decode()
     for said in ("stub:2-2", claims.owner_name(), "asked for", "calibrating and flagging"):
         assert said in part
 

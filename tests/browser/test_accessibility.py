@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
+from audit.config.web_worker import TOO_LARGE
 from audit.models import Role
 from reviews.models import Policy
 from reviews.services.releases import order_release
@@ -90,6 +94,28 @@ def test_axe_finds_nothing_serious_on_any_page_on_any_screen_in_either_scheme(ma
                 for each in look(page, None if scheme == "light" else CONTRAST):
                     wrong.setdefault(f"{name}, {size['width']} px, {scheme}", []).append(each)
     assert wrong == {}
+
+
+def test_axe_finds_nothing_serious_on_pages_of_errors(make_page, settings):
+    page = make_page(None, log_in=False)
+    page.expected_errors += ["404", "page-address"]
+    folder = settings.BASE_DIR / "templates"
+    errors = [path.name for path in sorted(folder.glob("[45]*.html"))]
+    assert {"400.html", "404.html", "405.html", "413.html", "500.html", "503.html"} <= set(errors)
+    said = {"megabytes": 1, "fields": 500, "written": [("note", "a word")]}
+    pages = {name: render_to_string(name, said) for name in errors} | {"worker.html": TOO_LARGE}
+
+    def answer(route: Route) -> None:
+        route.fulfill(body=pages[route.request.url.rpartition("/")[2]], content_type="text/html")
+
+    page.route(re.compile(r"/\w+\.html$"), answer)
+    for name in pages:
+        page.goto(f"/{name}")
+        # They are all made of the same few parts: every other pair of screen and scheme does.
+        for size, scheme, options in ((DESKTOP, "light", None), (PHONE, "dark", CONTRAST)):
+            page.set_viewport_size(size)
+            page.emulate_media(color_scheme=scheme)
+            assert look(page, options) == [], name
 
 
 def test_axe_finds_nothing_serious_on_the_log_in_page(make_page, client):

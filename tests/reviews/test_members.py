@@ -154,8 +154,22 @@ def test_the_last_admin_neither_steps_down_nor_leaves_nor_is_closed():
     User.objects.filter(pk=second.pk).update(is_active=False)
     assert act(client, project, act="remove", member=number) == 422
     User.objects.filter(pk=second.pk).update(is_active=True)
-    assert act(client, project, act="role", member=number, role="1") == 302
+    given_up = client.post(
+        f"/projects/{project.pk}/members/", {"act": "role", "member": number, "role": "1"}
+    )
+    assert given_up.url == "/"  # the page of the members is no longer theirs
     assert members_of(project)["ada"] == Role.ANNOTATOR
+
+
+@pytest.mark.parametrize("said", [{"act": "role", "role": "2"}, {"act": "remove"}])
+def test_who_was_removed_in_another_window_is_said_to_be_gone(said):
+    project = make_project()
+    client = log_in(make_member(project, Role.ADMIN))
+    gone = number_of(project, make_member(project))
+    assert act(client, project, act="remove", member=gone) == 302
+    page = client.post(f"/projects/{project.pk}/members/", {"member": gone, **said})
+    assert page.status_code == 422
+    assert "Nothing is changed: that person is no member any more." in page.content.decode()
 
 
 def test_a_role_is_changed_only_by_who_gave_the_password_a_short_while_ago():
