@@ -38,7 +38,7 @@ check: $(READY)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(RUN) makemigrations --check --dry-run
-	$(MAKE) test
+	$(MAKE) test ARGS="--matrix-table $(ARGS)"
 
 docs: $(READY)
 	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build $(ARGS)

@@ -3,7 +3,7 @@
 A test says which rows it holds by its name (`test_r02_r06_a_double_click_...`) or by
 `@pytest.mark.row("A03")`; the fault campaign registers its own by number.
 `python -m pytest --matrix` runs only such tests and ends with the table: rows by letter, how many
-have a test, how many passed, and which have none and why.
+have a test, how many passed, and which have none and why. `--matrix-table` ends any run with it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ TITLES = {
     "L": "loads",
     "R": "review races",
 }
+PROPERTY = "rows of the matrix"
 NAMED = re.compile(r"test((?:_[abefglr]\d{2,3})+)(?:_|$)")
 # Rows that no test can hold here, and why.
 NOT_RUN: dict[str, str] = {
@@ -118,12 +119,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--matrix", action="store_true", help="run the tests of the matrix, count rows"
     )
+    parser.addoption("--matrix-table", action="store_true", help="count rows of the matrix")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "row(*numbers): rows of the matrix that the test holds")
-    if config.getoption("--matrix"):
+    if config.getoption("--matrix") or config.getoption("--matrix-table"):
         config.pluginmanager.register(MatrixTable(), "matrix-table")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note the rows of each test where its report finds them, also out of another process."""
+    for item in items:
+        if rows := rows_of(item):
+            item.user_properties.append((PROPERTY, rows))
+    if config.getoption("--matrix"):
+        kept = [item for item in items if rows_of(item)]
+        config.hook.pytest_deselected(items=[item for item in items if not rows_of(item)])
+        items[:] = kept
 
 
 def rows_of(item: pytest.Item) -> list[str]:
@@ -136,20 +150,11 @@ class MatrixTable:
     """Keeps what came of each row's tests, and prints the table."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[str]] = {}
         self.outcomes: dict[str, set[str]] = defaultdict(set)
-
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
-        kept = [item for item in items if rows_of(item)]
-        config.hook.pytest_deselected(items=[item for item in items if not rows_of(item)])
-        items[:] = kept
-        self.rows = {item.nodeid: rows_of(item) for item in kept}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
-            for row in self.rows.get(report.nodeid, []):
+            for row in dict(report.user_properties).get(PROPERTY, []):
                 self.outcomes[row].add(report.outcome)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

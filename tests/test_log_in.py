@@ -208,8 +208,12 @@ def test_a_flood_costs_a_question_per_attempt_and_no_write(addresses):
 
 
 @pytest.mark.row("A28", "L12")
-def test_all_who_guess_share_a_few_hashes_and_who_is_new_or_known_needs_none_of_them(hashed):
+def test_all_who_guess_share_a_few_hashes_and_who_is_new_or_known_needs_none_of_them(
+    hashed, monkeypatch
+):
     """A flood from many addresses, each below its own limit, would take every core."""
+    # Seconds may pass on a busy machine before the flood is sent.
+    monkeypatch.setattr(log_in, "CROWD_WINDOW", timedelta(minutes=5))
     make_person("alice")
     make_person("bob")
     known = Client()
@@ -222,12 +226,12 @@ def test_all_who_guess_share_a_few_hashes_and_who_is_new_or_known_needs_none_of_
     assert len(hashed) == 30 + log_in.MOST_IN_CROWD + 1  # each address's first, and bob's name
     refused = Client().post("/login/", {"username": "x", "password": "y"}, REMOTE_ADDR="10.3.1.1")
     assert refused.status_code == 429
-    assert refused["Retry-After"] == "10"
+    assert refused["Retry-After"] == "300"
     assert "in some seconds" in refused.content.decode()
     assert try_log_in("alice", PASSWORD) == 302
     assert try_log_in("bob", PASSWORD, REMOTE_ADDR="10.4.0.1") == 429
     assert try_log_in("bob", PASSWORD, known, REMOTE_ADDR="10.3.1.1") == 302
-    LogInBucket.objects.update(since=F("since") - timedelta(seconds=10))
+    LogInBucket.objects.update(since=F("since") - timedelta(minutes=5))
     assert try_log_in("bob", PASSWORD, REMOTE_ADDR="10.4.0.1") == 302
 
 
