@@ -18,8 +18,8 @@ if TYPE_CHECKING:
         Audit,
         Chunk,
         Dataset,
-        DatasetImport,
         Flag,
+        Import,
         Item,
         LogEntry,
         Measurement,
@@ -198,14 +198,21 @@ class FlagQuerySet(models.QuerySet["Flag"]):
         return self.filter(bin_rank__lte=k)
 
 
-class DatasetImportQuerySet(models.QuerySet["DatasetImport"]):
+class ImportQuerySet(models.QuerySet["Import"]):
     """Imports that scripts order."""
 
-    def open_to(self, user: Person, at_least: Role | int = 1) -> DatasetImportQuerySet:
+    def of_votes(self) -> ImportQuerySet:
+        return self.filter(kind="votes")
+
+    def of_data(self) -> ImportQuerySet:
+        """Of data sets and scores."""
+        return self.exclude(kind="votes")
+
+    def open_to(self, user: Person, at_least: Role | int = 1) -> ImportQuerySet:
         return self.filter(membership("project", user, at_least))
 
-    def pending(self) -> DatasetImportQuerySet:
-        return self.filter(work="pending")
+    def pending(self) -> ImportQuerySet:
+        return self.filter(may_be_tried(), work="pending")
 
 
 class MeasurementQuerySet(models.QuerySet["Measurement"]):

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from audit.config.celery import app
 from audit.log_context import busy_with
-from audit.models import Audit, Chunk, Claimable, DatasetImport, ScoreSet
+from audit.models import Audit, Chunk, Claimable, Import, ScoreSet
 from audit.score_store import ScoreStoreError
 from audit.services import attempts, calibration, chunks, claims, closing, imports, workers
 from audit.services.audits import retry_or_fail_audit
@@ -112,11 +112,11 @@ def close_scores(score_set_id: int, **_: Any) -> None:
         closing.finish_scores(score_set_id)
 
 
-@app.task(name="audit.tasks.import_dataset")
-def import_dataset(import_id: int, **_: Any) -> None:
-    """Bring one data set in. Safe to deliver twice or to restart."""
+@app.task(name="audit.tasks.bring_in")
+def bring_in(import_id: int, **_: Any) -> None:
+    """Bring one data set or an expert's scores in. Safe to deliver twice or to restart."""
     with database_may_leave():
-        if not is_refused(DatasetImport, import_id):
+        if not is_refused(Import, import_id):
             imports.run_import(import_id)
 
 
@@ -155,7 +155,7 @@ def announce_work() -> int:
         _announce_chunks(room)
         + announce(close_scores, ScoreSet.objects.to_close())
         + announce(calibrate_audit, Audit.objects.to_calibrate())
-        + announce(import_dataset, DatasetImport.objects.pending())
+        + announce(bring_in, Import.objects.pending().of_data())
     )
 
 

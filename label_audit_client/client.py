@@ -24,7 +24,8 @@ class LabelAudit:
     """A site at an `address`, as the person whose `token` it is may use it.
 
     Lists are iterators that ask for one part after the other. `ApiError` says why something is
-    refused. Verdicts get a key of their own, so that trying again never judges twice.
+    refused. Verdicts, audits, releases and imports get a key of their own, so that trying again
+    never makes two; give a `key`, a UUID, where a whole script may be run again.
     """
 
     def __init__(
@@ -79,23 +80,53 @@ class LabelAudit:
         slug: str,
         format: str,  # noqa: A002 - the API's word for it
         path: str,
+        *,
+        key: str = "",
         **more: str,
     ) -> doc.Import:
         """Have a data set brought in from the server; `more`: classes, root, split, notice."""
         body = {"slug": slug, "format": format, "path": path, **more}
-        found: doc.Import = self._site.post(f"/projects/{project}/imports", body)
+        found: doc.Import = self._make(f"/projects/{project}/imports", body, key)
         return found
 
-    def dataset_import(self, number: int) -> doc.Import:
+    def import_scores(
+        self, dataset: int, expert: str, path: str, *, key: str = "", **more: str
+    ) -> doc.Import:
+        """Have saved scores brought in from the server; `more`: format (by default logits), .."""
+        body = {"expert": expert, "path": path, **more}
+        found: doc.Import = self._make(f"/datasets/{dataset}/scores/imports", body, key)
+        return found
+
+    def import_votes(
+        self, dataset: int, source: str, path: str = "", *, key: str = "", **more: str
+    ) -> doc.Import:
+        """Have outside votes brought in from the server; `more`: format (by default table)."""
+        body = {"source": source, "path": path, **more}
+        found: doc.Import = self._make(f"/datasets/{dataset}/votes/imports", body, key)
+        return found
+
+    def vote_sources(self, dataset: int) -> Iterator[doc.VoteSource]:
+        """The outside votes on a data set, source by source."""
+        return self._site.each(f"/datasets/{dataset}/votes")
+
+    def import_state(self, number: int) -> doc.Import:
         """How far an import is."""
         found: doc.Import = self._site.get(f"/imports/{number}")
         return found
 
+    def cancel_import(self, number: int) -> doc.WorkChanged:
+        found: doc.WorkChanged = self._site.post(f"/imports/{number}/cancel")
+        return found
+
+    def resume_import(self, number: int) -> doc.WorkChanged:
+        found: doc.WorkChanged = self._site.post(f"/imports/{number}/resume")
+        return found
+
     def wait_for_import(self, number: int, *, seconds: float = 86_400) -> doc.Import:
-        """Return an import once its data set is there; `StoppedError` if it is refused."""
+        """Return an import once what it brings is there; `StoppedError` if it is refused."""
         end = time.monotonic() + seconds
         while True:
-            found = self.dataset_import(number)
+            found = self.import_state(number)
             if found["work"] == "done":
                 return found
             if found["work"] in {"failed", "cancelled"}:
@@ -132,10 +163,12 @@ class LabelAudit:
     def audits(self) -> Iterator[doc.AuditRow]:
         return self._site.each("/audits")
 
-    def start_audit(self, dataset: int, experts: Sequence[str], **parameters: Any) -> doc.Audit:
+    def start_audit(
+        self, dataset: int, experts: Sequence[str], *, key: str = "", **parameters: Any
+    ) -> doc.Audit:
         """Start an audit; `parameters`: bins, bins_over, calibrator, seed, urgent, .."""
         body = {"experts": list(experts), **parameters}
-        found: doc.Audit = self._site.post(f"/datasets/{dataset}/audits", body)
+        found: doc.Audit = self._make(f"/datasets/{dataset}/audits", body, key)
         return found
 
     def audit(self, audit: int) -> doc.Audit:
@@ -302,6 +335,14 @@ class LabelAudit:
         found: doc.Measurement = self._site.get(f"/measurements/{measurement}")
         return found
 
+    def cancel_measurement(self, measurement: int) -> doc.WorkChanged:
+        found: doc.WorkChanged = self._site.post(f"/measurements/{measurement}/cancel")
+        return found
+
+    def resume_measurement(self, measurement: int) -> doc.WorkChanged:
+        found: doc.WorkChanged = self._site.post(f"/measurements/{measurement}/resume")
+        return found
+
     def measure_calibrators(self, audit: int) -> doc.Measurement:
         found: doc.Measurement = self._site.post(f"/audits/{audit}/calibrators")
         return found
@@ -340,9 +381,18 @@ class LabelAudit:
     def releases(self, audit: int) -> Iterator[doc.Release]:
         return self._site.each(f"/audits/{audit}/releases")
 
-    def order_release(self, audit: int, **order: Any) -> doc.Release:
+    def order_release(self, audit: int, *, key: str = "", **order: Any) -> doc.Release:
         """Have a release built; `order`: policy, formats."""
-        found: doc.Release = self._site.post(f"/audits/{audit}/releases", order)
+        found: doc.Release = self._make(f"/audits/{audit}/releases", order, key)
+        return found
+
+    def cancel_release(self, release: int) -> doc.WorkChanged:
+        found: doc.WorkChanged = self._site.post(f"/releases/{release}/cancel")
+        return found
+
+    def resume_release(self, release: int) -> doc.WorkChanged:
+        """Have a cancelled or failed release built, of what was decided when it was ordered."""
+        found: doc.WorkChanged = self._site.post(f"/releases/{release}/resume")
         return found
 
     def release(self, release: int) -> doc.Release:
@@ -404,6 +454,9 @@ class LabelAudit:
         path = f"/projects/{project}/policies/{name}"
         found: dict[str, Any] = self._site.change("PUT", path, definition).json()
         return found
+
+    def _make(self, path: str, body: Any, key: str) -> Any:
+        return self._site.post(path, body, key=key or str(uuid.uuid4()))
 
 
 def _rest(end: float, state: str) -> None:

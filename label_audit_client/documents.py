@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 AuditState = Literal["scoring", "calibrating", "ready", "failed", "cancelled"]
 ScoresState = Literal["scoring", "ready", "failed", "cancelled"]
@@ -102,18 +102,42 @@ class Refusal(TypedDict):
 
 
 class Import(TypedDict):
-    """How far an import is: `dataset` once it is there, `refusal` where it is refused."""
+    """How far an import is, and at the end what came of it, or the refusal."""
 
     id: int
     project: int
-    slug: str
+    kind: Literal["dataset", "scores", "votes"]
+    name: str
     format: str
     work: Work
     done: int
     items: int
     dataset: int | None
+    scores: int | None
+    found: dict[str, Any]
     error: str
     refusal: Refusal | None
+    created_at: str
+
+
+class WorkChanged(TypedDict):
+    """Whether there was anything to stop or to take up, and how far the work is now."""
+
+    changed: bool
+    work: Work
+
+
+class VoteSource(TypedDict):
+    """Outside votes on a data set; a report takes them as the truth `votes:NAME`."""
+
+    id: int
+    dataset: int
+    name: str
+    kind: Literal["imported", "judge"]
+    votes: int
+    items: int
+    knows_annotators: bool
+    sha256: str
     created_at: str
 
 
@@ -211,7 +235,7 @@ class SampledItem(TypedDict):
     votes_per_item: int
 
 
-class ClaimedItem(TypedDict, total=False):
+class ClaimedItem(TypedDict):
     """An item to judge. A picture has `candidates`; a question has `question` and `choices`."""
 
     slot: int
@@ -219,13 +243,13 @@ class ClaimedItem(TypedDict, total=False):
     ticket: str
     mode: Mode
     is_training: bool
-    candidates: list[dict[str, Any]]
-    image: str
-    thumb: str
-    question: str
-    choices: list[str]
-    given: dict[str, Any]
-    told: dict[str, Any]
+    candidates: NotRequired[list[dict[str, Any]]]
+    image: NotRequired[str]
+    thumb: NotRequired[str]
+    question: NotRequired[str]
+    choices: NotRequired[list[str]]
+    given: NotRequired[dict[str, Any]]
+    told: NotRequired[dict[str, Any]]
 
 
 class Claimed(TypedDict):
@@ -337,12 +361,19 @@ class Proof(TypedDict):
     audits: list[dict[str, Any]]
 
 
+class Answer(TypedDict):
+    """What a vote says: a verdict and the classes that hold by it."""
+
+    verdict: str
+    labels: list[int]
+
+
 class Dispute(TypedDict):
     """An item that waits for a decision, and why."""
 
     item: int
     key: str
-    answers: list[dict[str, Any]]
+    answers: list[Answer]
     flags: int
     awaits_vote: bool
 
@@ -354,6 +385,25 @@ class Seen(TypedDict):
     judgment: int
 
 
+class Version(TypedDict):
+    """One version of somebody's verdict."""
+
+    verdict: str
+    corrected: int | None
+    ticked: list[int]
+    note: str
+    sight: str
+    decided_at: str
+
+
+class Vote(TypedDict):
+    """One person's vote, and what they said before."""
+
+    annotator: str
+    standing: Version
+    earlier: list[Version]
+
+
 class Case(TypedDict):
     """Everything about one item."""
 
@@ -361,8 +411,8 @@ class Case(TypedDict):
     key: str
     given_label: int
     told: dict[str, Any]
-    votes: list[dict[str, Any]]
-    decisions: list[dict[str, Any]]
+    votes: list[Vote]
+    decisions: list[Decision]
     seen: Seen
 
 

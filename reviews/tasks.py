@@ -1,15 +1,15 @@
-"""What workers are woken up for in reviews: building releases, making measurements."""
+"""What workers are woken up for in reviews: releases, measurements, outside votes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from audit.config.celery import app
-from audit.models import Claimable, Measurement
+from audit.models import Claimable, Import, Measurement
 from audit.services import workers
 from audit.tasks import announce
 from reviews.models import Release
-from reviews.services import measuring, releases
+from reviews.services import measuring, releases, votes
 
 
 @app.task(name="reviews.tasks.build_release")
@@ -34,3 +34,15 @@ def measure(measurement_id: int, **_: Any) -> None:
 def announce_measurements() -> int:
     """Send wake-ups for pending measurements that have none on their way; return how many."""
     return announce(measure, Measurement.objects.pending())
+
+
+@app.task(name="reviews.tasks.bring_votes")
+def bring_votes(import_id: int, **_: Any) -> None:
+    """Bring outside votes in. Safe to deliver twice or to restart."""
+    if not workers.version_refusal():
+        votes.run_votes_import(import_id)
+
+
+def announce_votes() -> int:
+    """Send wake-ups for pending imports of votes that have none on their way; return how many."""
+    return announce(bring_votes, Import.objects.pending().of_votes())

@@ -14,7 +14,9 @@ STRANGER = "maintainer elsewhere"
 FIFTY = "fifty_imports_at_one_moment_as_many_wait_as_may_and_one_more_when_one_is_done"
 MODULES = [
     "tests/api/test_desk.py",
+    "tests/api/test_further_imports.py",
     "tests/api/test_injection.py",
+    "tests/api/test_sent_twice.py",
     "tests/audit/test_attempts.py",
     "tests/audit/test_audits.py",
     "tests/audit/test_calibration_bench.py",

@@ -224,6 +224,7 @@ LABEL_AUDIT_ANNOUNCERS = [
     "audit.tasks.announce_work",
     "reviews.tasks.announce_releases",
     "reviews.tasks.announce_measurements",
+    "reviews.tasks.announce_votes",
 ]
 LABEL_AUDIT_RECONCILERS = [
     "audit.services.reconcile.reconcile",

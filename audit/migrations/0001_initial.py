@@ -414,7 +414,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='DatasetImport',
+            name='Import',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('work', models.CharField(choices=[('pending', 'Pending'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=9)),
@@ -427,8 +427,10 @@ class Migration(migrations.Migration):
                 ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('error', models.TextField(blank=True)),
-                ('slug', models.SlugField()),
-                ('order', models.JSONField(help_text='Format, path, classes, root, split, notice.')),
+                ('kind', models.CharField(choices=[('dataset', 'a data set'), ('scores', "an expert's scores"), ('votes', 'outside votes')], default='dataset', max_length=7)),
+                ('name', models.CharField(help_text='What the data set, the expert or the source will be called.', max_length=255)),
+                ('order', models.JSONField(help_text='Format and path, and whatever else the format takes.')),
+                ('found', models.JSONField(blank=True, default=dict, help_text='What was made of the files.')),
                 ('refusal', models.JSONField(blank=True, default=dict, help_text='The first thing that is wrong: code, row, column.')),
                 ('n_done', models.PositiveIntegerField(default=0, help_text='Images checked so far.')),
                 ('n_items', models.PositiveIntegerField(default=0)),
@@ -436,9 +438,25 @@ class Migration(migrations.Migration):
                 ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('dataset', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='audit.dataset')),
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='audit.project')),
+                ('score_set', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='audit.scoreset')),
             ],
             options={
                 'ordering': ['-pk'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SentRequest',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.UUIDField()),
+                ('sha256', models.CharField(help_text='Of where it was sent, and its body.', max_length=64)),
+                ('made', models.PositiveBigIntegerField()),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sent_requests', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['pk'],
+                'constraints': [models.UniqueConstraint(fields=('user', 'key'), name='one_request_per_person_and_key')],
             },
         ),
     ]

@@ -6,11 +6,12 @@ from audit.models.audits import Audit, AuditExpert, Flag
 from audit.models.chains import Link
 from audit.models.claims import Claimable
 from audit.models.datasets import Dataset, DatasetClass, FewShotExample, Item
-from audit.models.imports import DatasetImport
+from audit.models.imports import Import
 from audit.models.log import Act, LogEntry
 from audit.models.measurements import Measurement
 from audit.models.projects import Membership, Project, Role
 from audit.models.scores import Chunk, ScoreSet, UnscorableItem
+from audit.models.sent_requests import SentRequest
 from audit.models.workers import Installation, Worker
 
 __all__ = [
@@ -22,9 +23,9 @@ __all__ = [
     "Claimable",
     "Dataset",
     "DatasetClass",
-    "DatasetImport",
     "FewShotExample",
     "Flag",
+    "Import",
     "Installation",
     "Item",
     "Link",
@@ -36,6 +37,7 @@ __all__ = [
     "Role",
     "Scope",
     "ScoreSet",
+    "SentRequest",
     "UnscorableItem",
     "Worker",
 ]

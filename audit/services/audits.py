@@ -17,6 +17,7 @@ from audit.services.scores import (
     request_scores,
     resume_scores,
 )
+from audit.services.sent_requests import Sent, keep_sent
 
 MAX_SEED = 2**31
 
@@ -26,7 +27,7 @@ class AuditRefusedError(ValueError):
 
 
 @transaction.atomic
-def start_audit(
+def start_audit(  # noqa: PLR0913 - an audit's parameters, by name
     dataset: Dataset,
     experts: Sequence[str],
     *,
@@ -36,8 +37,12 @@ def start_audit(
     require_agreement: bool = False,
     seed: int = 0,
     created_by: Any = None,
+    sent: Sent | None = None,
 ) -> Audit:
-    """Create an audit; experts without scores of this data set are planned to be run."""
+    """Create an audit; experts without scores of this data set are planned to be run.
+
+    A request that was `sent` before, with its key, makes no other one.
+    """
     if len(experts) < 2:
         raise AuditRefusedError("an audit needs two or more experts")
     if len(set(experts)) != len(experts):
@@ -60,6 +65,7 @@ def start_audit(
         seed=seed,
         created_by=created_by,
     )
+    keep_sent(sent, audit.pk)
     AuditExpert.objects.bulk_create(
         AuditExpert(audit=audit, score_set=score_set, order=order)
         for order, score_set in enumerate(score_sets)

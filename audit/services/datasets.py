@@ -49,10 +49,12 @@ def store_dataset(
     notice: str = "",
     person: User | None = None,
     on_progress: Progress = lambda _done, _total: None,
+    complete: Callable[[Dataset], None] = lambda _dataset: None,
 ) -> Dataset:
     """Check every image and store the data set with its items, in file order.
 
     An image that can't be used becomes a quarantined item with a reason; its label stays.
+    ``complete`` is called in the transaction that stores it all; what it raises undoes that.
     """
     if Dataset.objects.filter(slug=slug).exists():
         raise DatasetRefusedError(f"a data set named {slug!r} exists already")
@@ -104,6 +106,7 @@ def store_dataset(
                 ],
                 batch_size=BATCH,
             )
+            complete(dataset)
             write_log(
                 Act.DATASET_IMPORTED,
                 f"data set {slug}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ BATCH = 500
 
 class ScoresRefusedError(ValueError):
     """The scores can't be made or stored as asked; the message says what is allowed."""
+
+
+class ScoresBusyError(ScoresRefusedError):
+    """Somebody is storing these very scores, or was until a moment ago."""
 
 
 def models_folder() -> Path:
@@ -182,7 +186,7 @@ def fail_scores(score_set_id: int, reason: str) -> None:
     )
 
 
-def store_scores(
+def store_scores(  # noqa: PLR0913 - what is stored with the scores, by name
     dataset: Dataset,
     expert: str,
     rows: Iterable[NDArray[Any]],
@@ -192,16 +196,18 @@ def store_scores(
     n_columns: int | None = None,
     parameters: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
+    complete: Callable[[ScoreSet], None] = lambda _score_set: None,
 ) -> ScoreSet:
     """Store a whole score set at once, from blocks of logits in item order.
 
     Rows of quarantined items are overwritten with NaN: they take part in nothing. ``n_columns``
     is the number of classes unless the scores are of another kind, named in ``parameters``.
+    ``complete`` is called in the transaction that makes them ready; what it raises undoes it all.
     """
     score_set = _reserve(dataset, expert, source)
     epoch = claims.claim(score_set)
     if epoch is None:
-        raise ScoresRefusedError(f"{dataset} is being given scores of {expert!r} just now")
+        raise ScoresBusyError(f"{dataset} is being given scores of {expert!r} just now")
     score_set.parameters, score_set.card = dict(parameters or {}), dict(card or {})
     score_set.save(update_fields=["parameters", "card"])
     shape = (dataset.n_items, dataset.n_classes if n_columns is None else n_columns)
@@ -213,16 +219,31 @@ def store_scores(
                 score_set.pk, 0, _blank(rows, positions), shape, dtype=dtype, epoch=epoch
             )
             _, sha256 = score_store.check_shards(score_set.pk, [shard])
-            closed = close_score_set(score_set, epoch, [shard], sha256)
+            with transaction.atomic():
+                closed = close_score_set(score_set, epoch, [shard], sha256)
+                if closed:
+                    score_set.refresh_from_db()
+                    complete(score_set)
     except BaseException:
         # All or nothing: a refused or interrupted import leaves no trace.
-        score_store.remove_orphans(score_set.pk, set())
-        score_set.delete()
+        score_store.remove_scores(score_set.pk)
+        _give_up(score_set, epoch)
         raise
     if not closed:
         raise ScoresRefusedError(f"{dataset} was given scores of {expert!r} by somebody else")
-    score_set.refresh_from_db()
     return score_set
+
+
+def _give_up(score_set: ScoreSet, epoch: int) -> None:
+    """Remove a score set that got no scores; one that an audit waits for stays, to be stored."""
+    if not score_set.audits.exists():
+        score_set.delete()
+        return
+    reason = "the import was interrupted: import the scores again"
+    claims.put_back(score_set, epoch, reason)
+    ScoreSet.objects.scoring().filter(pk=score_set.pk).update(
+        state=ScoreSet.State.FAILED, error=reason
+    )
 
 
 def _reserve(dataset: Dataset, expert: str, source: ScoreSet.Source) -> ScoreSet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
-from audit.models import Audit, Dataset, Item, Measurement, Project, Role, ScoreSet
+from audit.models import Audit, Dataset, Import, Item, Measurement, Project, Role, ScoreSet
 from reviews.api.errors import ApiError
 from reviews.api.routes import person
 from reviews.models import Release, Sample
@@ -16,6 +16,12 @@ MAINTAINER = Role.MAINTAINER
 def find_project(request: HttpRequest, pk: int, at_least: Role = Role.ANNOTATOR) -> Project:
     """Return a project in which the person has at least this role."""
     return get_object_or_404(Project.objects.open_to(person(request), at_least), pk=pk)
+
+
+def find_import(request: HttpRequest, pk: int) -> Import:
+    """Return an import into a project that the person maintains."""
+    rows = Import.objects.open_to(person(request), MAINTAINER)
+    return get_object_or_404(rows, pk=pk)
 
 
 def find_dataset(request: HttpRequest, pk: int) -> Dataset:

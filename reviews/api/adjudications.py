@@ -14,8 +14,7 @@ from pydantic import Field
 from audit.models import Role, Scope
 from reviews.adjudication_forms import RulingForm
 from reviews.api.access import find_sample
-from reviews.api.errors import ApiError
-from reviews.api.reports import check_form
+from reviews.api.errors import ApiError, check_form
 from reviews.api.routes import person, route
 from reviews.api.shapes import LARGEST, Body, Id, Text
 from reviews.desk_forms import MOST_LABELS
@@ -28,7 +27,7 @@ router = Router(tags=["adjudication"])
 MOST_NUMBER = 999_999_999
 
 
-class Said(Schema):
+class Answer(Schema):
     """What a vote says: a verdict and the classes that hold by it."""
 
     verdict: str
@@ -40,7 +39,7 @@ class Waiting(Schema):
 
     item: int
     key: str
-    answers: list[Said]
+    answers: list[Answer]
     flags: int
     awaits_vote: bool = Field(description="A third person is asked first.")
 

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, Literal
 
-from django.http import HttpRequest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
@@ -23,9 +24,11 @@ from audit.services.audits import (
     start_audit,
 )
 from audit.services.progress import expert_progress
+from audit.services.sent_requests import Sent
 from audit.services.summary import describe_audit
 from reviews.api.access import find_audit, find_dataset, find_ready_audit
 from reviews.api.errors import ApiError
+from reviews.api.keys import IdempotencyKey, make_once
 from reviews.api.routes import person, route
 from reviews.api.shapes import LARGEST, Body, Document, Id, Page, Text, Window, cut
 
@@ -146,18 +149,31 @@ def list_audits(request: HttpRequest, window: Query[Window]) -> dict[str, Any]:
     router, "POST", "/datasets/{dataset}/audits", Scope.MANAGE, AuditDoc, status=201,
     refusals=(409,),
 )  # fmt: skip
-def create_audit(request: HttpRequest, dataset: Id, body: NewAudit) -> dict[str, Any]:
+def create_audit(
+    request: HttpRequest,
+    response: HttpResponse,
+    dataset: Id,
+    body: NewAudit,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
     """Start an audit; experts without scores are run by the workers."""
     found = find_dataset(request, dataset)
     chosen = body.model_dump()
     urgent, bins = chosen.pop("urgent"), chosen.pop("bins")
+
+    @transaction.atomic
+    def make(sent: Sent | None) -> Audit:
+        user = person(request)
+        audit = start_audit(found, **chosen, n_bins=bins, created_by=user, sent=sent)
+        if urgent:
+            set_urgent(audit, is_urgent=True)
+        return audit
+
     try:
-        audit = start_audit(found, **chosen, n_bins=bins, created_by=person(request))
+        audits = Audit.objects.filter(dataset=found)
+        return write_audit(make_once(request, response, idempotency_key, body, make, audits))
     except AuditRefusedError as refusal:
         raise ApiError(409, "refused", str(refusal), col="experts") from refusal
-    if urgent:
-        set_urgent(audit, is_urgent=True)
-    return write_audit(audit)
 
 
 @route(router, "GET", "/audits/{audit}", Scope.READ, AuditDoc)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django import forms
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI, Schema
@@ -39,6 +40,14 @@ class ApiError(Exception):
         self.status = status
         where = {name: value for name, value in (("row", row), ("col", col)) if value is not None}
         self.content = {"code": code, "message": message, **where, **more}
+
+
+def check_form(form: forms.Form) -> None:
+    """Refuse what the page's own form refuses, with its first reason."""
+    if not form.is_valid():
+        field, reasons = next(iter(form.errors.items()))
+        where = None if field == "__all__" else field
+        raise ApiError(422, "invalid", f"{where or 'body'}: {reasons[0]}", col=where)
 
 
 def refuse(error: ApiError) -> JsonResponse:

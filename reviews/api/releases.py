@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from ninja import Header, Query, Router, Schema
@@ -13,6 +13,8 @@ from pydantic import Field
 
 from audit.hashed_folders import verify_folder
 from audit.models import Scope
+from audit.services import claims
+from audit.services.sent_requests import Sent
 from reviews.api.access import (
     find_audit,
     find_finished_release,
@@ -20,8 +22,20 @@ from reviews.api.access import (
     find_release,
 )
 from reviews.api.errors import ApiError
+from reviews.api.keys import IdempotencyKey, make_once
 from reviews.api.routes import person, route
-from reviews.api.shapes import Body, Document, Id, Page, Text, Window, cut
+from reviews.api.shapes import (
+    Body,
+    Document,
+    Id,
+    Page,
+    Text,
+    Window,
+    Work,
+    WorkChanged,
+    cut,
+    write_change,
+)
 from reviews.downloads import send_archive, send_file
 from reviews.models import Release
 from reviews.policies import PolicyError
@@ -56,7 +70,7 @@ class ReleaseDoc(Schema):
     policy: str
     policy_version: int
     formats: list[str]
-    work: Literal["pending", "running", "done", "failed", "cancelled"]
+    work: Work
     written: int
     error: str
     last_judgment: int
@@ -114,19 +128,44 @@ def list_releases(request: HttpRequest, audit: Id, window: Query[Window]) -> dic
     router, "POST", "/audits/{audit}/releases", Scope.RELEASE, ReleaseDoc, status=201,
     refusals=(409,),
 )  # fmt: skip
-def create_release(request: HttpRequest, audit: Id, body: NewRelease) -> dict[str, Any]:
+def create_release(
+    request: HttpRequest,
+    response: HttpResponse,
+    audit: Id,
+    body: NewRelease,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
     """Have a worker build a release of what is decided so far."""
     found = find_ready_audit(request, audit)
     unknown = [name for name in body.formats if name not in FORMATS]
     if unknown:
         message = f"formats: {unknown[0]!r} is not one of: {', '.join(FORMATS)}"
         raise ApiError(422, "invalid", message, col="formats")
+
+    def make(sent: Sent | None) -> Release:
+        return order_release(found, body.policy, person(request), body.formats, sent)
+
     try:
-        return write_release(order_release(found, body.policy, person(request), body.formats))
+        rows = Release.objects.filter(audit=found)
+        return write_release(make_once(request, response, idempotency_key, body, make, rows))
     except PolicyError as error:
         raise ApiError(422, "invalid", str(error), col="policy") from error
     except (ReleaseRefusedError, FormatRefusedError) as error:
         raise ApiError(409, "refused", str(error)) from error
+
+
+@route(router, "POST", "/releases/{release}/cancel", Scope.RELEASE, WorkChanged)
+def stop_release(request: HttpRequest, release: Id) -> dict[str, Any]:
+    """Stop building a release."""
+    found = find_release(request, release)
+    return write_change(found, changed=claims.cancel(found))
+
+
+@route(router, "POST", "/releases/{release}/resume", Scope.RELEASE, WorkChanged)
+def continue_release(request: HttpRequest, release: Id) -> dict[str, Any]:
+    """Have a cancelled or failed release built, of what was decided when it was ordered."""
+    found = find_release(request, release)
+    return write_change(found, changed=claims.resume(found))
 
 
 @route(router, "GET", "/audits/{audit}/releases/diff", Scope.RELEASE, Difference)

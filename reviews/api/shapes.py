@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from django.db import models
 from ninja import Path, Schema
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from audit.models import Claimable
 
 LARGEST = 2**63 - 1
 MOST_ROWS = 500
@@ -25,6 +27,7 @@ def check_text(text: str) -> str:
 
 Id = Annotated[int, Path(ge=1, le=LARGEST)]
 Text = Annotated[str, AfterValidator(check_text)]
+Work = Literal["pending", "running", "done", "failed", "cancelled"]
 
 
 class Body(Schema):
@@ -45,6 +48,19 @@ class Page(Schema, Generic[Row]):
 
     items: list[Row]
     next: int | None
+
+
+class WorkChanged(Schema):
+    """Whether there was anything to stop or to take up, and how far the work is now."""
+
+    changed: bool
+    work: Work
+
+
+def write_change(row: Claimable, *, changed: bool) -> dict[str, Any]:
+    """Return how far a worker's work is after somebody stopped it or took it up."""
+    row.refresh_from_db(fields=["work"])
+    return {"changed": changed, "work": row.work}
 
 
 def cut(

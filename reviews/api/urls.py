@@ -10,6 +10,9 @@ from reviews.api import (
     datasets,
     desk,
     imports,
+    judgments,
+    measurements,
+    policies,
     projects,
     releases,
     reports,
@@ -25,8 +28,11 @@ for router in (
     audits.router,
     samples.router,
     desk.router,
+    judgments.router,
     reports.router,
+    measurements.router,
     adjudications.router,
+    policies.router,
     releases.router,
 ):
     api.add_router("", router)

@@ -16,6 +16,7 @@ from django.db.models import Max
 from audit.models import Act, Audit, Project
 from audit.services import claims
 from audit.services.log import write_log
+from audit.services.sent_requests import Sent, keep_sent
 from reviews.decisions import Snapshot
 from reviews.models import Release, StoredPolicy
 from reviews.policies import (
@@ -45,8 +46,12 @@ def order_release(
     policy: AnyPolicy,
     person: User | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
+    sent: Sent | None = None,
 ) -> Release:
-    """Record that a release of the judgments so far is wanted; a worker builds it."""
+    """Record that a release of the judgments so far is wanted; a worker builds it.
+
+    A request that was `sent` before, with its key, orders no other one.
+    """
     if not audit.is_ready:
         raise ReleaseRefusedError(f"{audit} is {audit.state}; a release needs a ready audit")
     snapshot = Snapshot.now(audit)
@@ -73,6 +78,7 @@ def order_release(
                     last_adjudication=snapshot.adjudication,
                     created_by=person,
                 )
+                keep_sent(sent, release.pk)
                 write_log(
                     Act.RELEASE_ORDERED,
                     f"release {release.number} of audit {audit.pk}",

@@ -34,6 +34,8 @@ ANNOTATOR, MAINTAINER, ADMIN = Role.ANNOTATOR, Role.MAINTAINER, Role.ADMIN
 KEY = {"Idempotency-Key": "3f2504e0-4f89-41d3-9a0c-0305e82c3301"}
 DATASET, AUDIT = "/datasets/{dataset}", "/audits/{audit}"
 DESK = f"{AUDIT}/review"
+IMPORT = "/imports/{number}"
+MEASUREMENT = "/measurements/{measurement}"
 JUDGMENT = f"{DESK}/judgments/{{key}}"
 RELEASE = "/releases/{release}"
 PROJECT = "/projects/{project}"
@@ -52,7 +54,24 @@ OPERATIONS = {
         MAINTAINER,
         {"slug": "new", "format": "manifest", "path": "labels.csv"},
     ),
-    "read_import": Call("GET", "/imports/{number}", "read", MAINTAINER),
+    "read_import": Call("GET", IMPORT, "read", MAINTAINER),
+    "stop_import": Call("POST", f"{IMPORT}/cancel", "manage", MAINTAINER),
+    "continue_import": Call("POST", f"{IMPORT}/resume", "manage", MAINTAINER),
+    "import_scores": Call(
+        "POST",
+        f"{DATASET}/scores/imports",
+        "manage",
+        MAINTAINER,
+        {"expert": "saved", "path": "scores.npy"},
+    ),
+    "list_sources": Call("GET", f"{DATASET}/votes", "read", MAINTAINER),
+    "import_votes": Call(
+        "POST",
+        f"{DATASET}/votes/imports",
+        "manage",
+        MAINTAINER,
+        {"source": "crowd", "path": "votes.csv"},
+    ),
     "list_datasets": Call("GET", "/datasets", "read"),
     "read_dataset": Call("GET", DATASET, "read", MAINTAINER),
     "list_classes": Call("GET", f"{DATASET}/classes", "read", MAINTAINER),
@@ -97,7 +116,9 @@ OPERATIONS = {
     "verify_judgments": Call("GET", f"{AUDIT}/verify", "read", MAINTAINER),
     "read_calibrations": Call("GET", f"{AUDIT}/calibrations", "read", MAINTAINER),
     "list_measurements": Call("GET", f"{AUDIT}/measurements", "read", MAINTAINER),
-    "read_measurement": Call("GET", "/measurements/{measurement}", "read", MAINTAINER),
+    "read_measurement": Call("GET", MEASUREMENT, "read", MAINTAINER),
+    "stop_measurement": Call("POST", f"{MEASUREMENT}/cancel", "manage", MAINTAINER),
+    "continue_measurement": Call("POST", f"{MEASUREMENT}/resume", "manage", MAINTAINER),
     "measure_calibrators": Call("POST", f"{AUDIT}/calibrators", "manage", MAINTAINER),
     "measure_cascade": Call(
         "POST",
@@ -128,6 +149,8 @@ OPERATIONS = {
         "GET", f"{AUDIT}/releases/diff", "release", MAINTAINER, query="before=1&after=1"
     ),
     "read_release": Call("GET", RELEASE, "release", MAINTAINER),
+    "stop_release": Call("POST", f"{RELEASE}/cancel", "release", MAINTAINER),
+    "continue_release": Call("POST", f"{RELEASE}/resume", "release", MAINTAINER),
     "verify_release": Call("GET", f"{RELEASE}/verify", "release", MAINTAINER),
     "read_archive": Call("GET", f"{RELEASE}/archive", "release", MAINTAINER),
     "read_file": Call("GET", f"{RELEASE}/files/{{name}}", "release", MAINTAINER),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
-from audit.models import Audit, DatasetImport, Measurement, Role
+from audit.models import Audit, Import, Measurement, Role
 from audit.services.measurements import order_measurement
 from reviews.services.releases import build_release, order_release
 from tests.factories import make_member, make_ready_audit, make_sample
@@ -29,8 +29,8 @@ def make_scene() -> Scene:
     audit = make_ready_audit()
     sample = make_sample(audit, 4)
     (judgment,) = judge(sample, {0: ("wrong_label", 1)})
-    brought = DatasetImport.objects.create(
-        project=audit.dataset.project, slug="brought", order={"format": "manifest"}
+    brought = Import.objects.create(
+        project=audit.dataset.project, name="brought", order={"format": "manifest"}
     )
     measurement = order_measurement(audit, Measurement.Kind.CALIBRATORS, {})
     release = order_release(audit, "lenient", formats=["csv"])

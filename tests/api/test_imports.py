@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from audit import tasks
-from audit.models import Act, Dataset, DatasetImport, LogEntry, Role
+from audit.input_files import find_input
+from audit.models import Act, Dataset, Import, LogEntry, Role
+from audit.services import claims
 from audit.services.imports import (
     MOST_WAITING,
     ImportNotAllowedError,
@@ -57,8 +59,8 @@ def test_a_worker_brings_in_what_was_ordered_once(calls, project, roots):
     assert (ordered.status_code, ordered.json()["work"]) == (201, "pending")
     assert str(roots) not in ordered.content.decode()
     number = ordered.json()["id"]
-    tasks.import_dataset(number)
-    tasks.import_dataset(number)
+    tasks.bring_in(number)
+    tasks.bring_in(number)
     found = send(calls, "GET", f"/imports/{number}").json()
     assert (found["work"], found["error"], found["refusal"]) == ("done", "", None)
     dataset = send(calls, "GET", f"/datasets/{found['dataset']}").json()
@@ -73,7 +75,7 @@ def test_a_worker_brings_in_what_was_ordered_once(calls, project, roots):
 def test_every_pending_import_is_announced(calls, project, roots, monkeypatch):
     number = order(calls, project).json()["id"]
     sent = []
-    monkeypatch.setattr(tasks.import_dataset, "delay", sent.append)
+    monkeypatch.setattr(tasks.bring_in, "delay", sent.append)
     tasks.announce_work()
     tasks.announce_work()
     assert sent == [number]
@@ -90,7 +92,7 @@ def test_nothing_outside_the_open_folders_is_read(calls, project, roots, path):
         refused = order(calls, project, **{name: path.format(roots)})
         assert (refused.status_code, refused.json()["code"]) == (409, "refused"), name
         assert "below the folders" in refused.json()["message"]
-    assert not DatasetImport.objects.exists()
+    assert not Import.objects.exists()
 
 
 def test_a_link_that_leads_elsewhere_by_the_time_it_is_read_is_refused(calls, project, roots):
@@ -123,16 +125,26 @@ def test_what_is_wrong_with_a_file_is_told_with_its_row(calls, project, roots):
     assert not Dataset.objects.exists()
 
 
-def test_what_a_dead_worker_left_is_taken_up_and_not_stored_twice(calls, project, roots):
+def test_a_worker_that_dies_leaves_nothing_and_another_one_does_it_once(
+    calls, project, roots, monkeypatch
+):
     number = order(calls, project).json()["id"]
-    rows = DatasetImport.objects.filter(pk=number)
-    assert run_import(number)
-    # It died between storing the data set and saying so.
-    rows.update(work="running", owner="elsewhere:1", dataset=None, heartbeat_at=None)
-    rows.update(claimed_at="2020-01-01T00:00:00Z")
+    rows = Import.objects.filter(pk=number)
+
+    def die(*_args, **_fields):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        # At the last moment: everything is written, nothing is committed.
+        patch.setattr(claims, "commit", die)
+        with pytest.raises(SystemExit):
+            run_import(number)
+    assert not Dataset.objects.exists()
+    rows.update(owner="elsewhere:1", heartbeat_at=None, claimed_at="2020-01-01T00:00:00Z")
     assert reconcile_imports() == 1
     assert run_import(number)
     assert rows.get().dataset == Dataset.objects.get()
+    assert find_input(Dataset.objects.get()).name == "labels.csv"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +154,7 @@ def test_what_a_dead_worker_left_is_taken_up_and_not_stored_twice(calls, project
 )  # fmt: skip
 def test_an_order_that_cannot_be_is_refused(calls, project, roots, changes):
     assert order(calls, project, **changes).status_code == 422
-    assert not DatasetImport.objects.exists()
+    assert not Import.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -160,7 +172,7 @@ def test_of_fifty_imports_at_one_moment_as_many_wait_as_may_and_one_more_when_on
         return True
 
     assert sum(in_threads(ask, range(50))) == MOST_WAITING
-    assert DatasetImport.objects.count() == MOST_WAITING
+    assert Import.objects.count() == MOST_WAITING
     assert not ask(50)
-    assert run_import(DatasetImport.objects.first().pk)
+    assert run_import(Import.objects.first().pk)
     assert ask(50)

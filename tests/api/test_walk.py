@@ -8,14 +8,17 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audit.local_engine import work_until
-from audit.models import Audit, Claimable, Role
+from audit.models import Audit, Claimable, Import, Role
+from audit.services.imports import run_import
 from label_audit_client import client
 from reviews.models import Judgment, Release
 from reviews.services.releases import build_release
 from reviews.services.sampling import freeze_sample
+from reviews.services.votes import run_votes_import
 from tests.api.callers import secret_of
 from tests.factories import make_member
 from tests.reviews.situations import judge
@@ -75,6 +78,33 @@ def test_the_walk_by_curl_works_as_it_is_written(live_server, tmp_path):
     let_workers_work()
     run("curl" + fetch)
     assert (tmp_path / "release.tar").stat().st_size > 10_000
+
+
+def test_files_are_brought_in_as_it_is_written(live_server, tmp_path, settings):
+    if shutil.which("curl") is None:
+        pytest.skip("no curl here")
+    dataset, secret = make_token()
+    folder = tmp_path / "open" / "flowers"
+    folder.mkdir(parents=True)
+    settings.IMPORT_ROOTS = [str(folder.parent)]
+    keys = list(dataset.items.order_by("position").values_list("key", flat=True))
+    (folder / "labels.csv").write_text("key,label\na,0\nb,1\n")
+    np.save(folder / "saved.npy", np.full((len(keys), dataset.n_classes), 1 / dataset.n_classes))
+    (folder / "votes.csv").write_text(f"key,annotator,labels\n{keys[0]},ann,1\n")
+    changes = {SITE: live_server.url, "/datasets/1/": f"/datasets/{dataset.pk}/"}
+    changes["/projects/1/"] = f"/projects/{dataset.project_id}/"
+    for block in blocks("Bringing files in", "sh"):
+        script = block
+        for written, meant in changes.items():
+            script = script.replace(written, meant)
+        command = ["bash", "-ec", script]
+        subprocess.run(command, env={**os.environ, "TOKEN": secret}, check=True)
+    assert set(Import.objects.values_list("work", flat=True)) == {"pending"}
+    for each in Import.objects.all():
+        assert run_import(each.pk) or run_votes_import(each.pk)
+    assert set(Import.objects.values_list("kind", "work")) == {
+        ("dataset", "done"), ("scores", "done"), ("votes", "done"),
+    }  # fmt: skip
 
 
 def test_the_walk_by_the_client_works_as_it_is_written(live_server, tmp_path, monkeypatch):

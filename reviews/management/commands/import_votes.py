@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from audit.management.base import AuditCommand, find_dataset
-from reviews.services.votes import import_votes
+from reviews.services.votes import describe_votes, import_votes
 from reviews.vote_files import PRESETS, VoteImportError
 
 
@@ -36,19 +36,7 @@ class Command(AuditCommand):
             if options["json"]:
                 self.emit(options, {"error": refusal}, "")
             raise CommandError(f"nothing imported: {error}") from error
-        document = {
-            "dataset": dataset.slug,
-            "source": source.name,
-            "votes": source.n_votes,
-            "items": source.n_items,
-            "notices": list(loaded.notices),
-            "normalised": {
-                spelling: {"to": meaning, "count": count}
-                for spelling, (meaning, count) in loaded.normalised.items()
-            },
-            "left_out": dict(loaded.left_out),
-            "sha256": source.sha256,
-        }
+        document = {"dataset": dataset.slug, **describe_votes(source, loaded)}
         lines = [
             f"{source.n_votes} votes on {source.n_items} items of {dataset} from {source.name}",
             *(f"  note: {notice}" for notice in loaded.notices),
