@@ -38,6 +38,9 @@ class LogInForm(AuthenticationForm):
         name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if not name or not password or self.request is None:
             return super().clean()
+        if len(name) > (self.username_field.max_length or 0):
+            # No account has it. Folded, it could grow manifold, and take seconds.
+            raise self.get_invalid_login_error()
         browser = self.request.COOKIES.get(settings.KNOWN_BROWSER_COOKIE, "")
         self.buckets = list_buckets(name, read_address(self.request), browser)
         _count(self.buckets)

@@ -271,6 +271,19 @@ def test_names_are_folded_as_people_would_read_them():
     assert fold_name("a\u200dl\u2060i") == "ali"
 
 
+@pytest.mark.row("A28", "A44")
+def test_a_name_longer_than_any_costs_neither_a_fold_nor_a_hash(hashed, monkeypatch):
+    """Folded, one sign of these becomes eighteen: a request of a megabyte took five seconds."""
+    folded = []
+    monkeypatch.setattr(log_in, "fold_name", lambda name: folded.append(name) or name)
+    assert try_log_in("\ufdfa" * 100_000, PASSWORD) == 200
+    assert not hashed
+    assert not folded
+    assert not LogInBucket.objects.exists()
+    assert try_log_in("a" * 150, PASSWORD) == 200
+    assert (len(folded), len(hashed)) == (1, 1)
+
+
 @pytest.mark.row("A29")
 @pytest.mark.parametrize("state", ["closed", "no password"])
 def test_a_wrong_password_and_an_unknown_name_are_answered_alike_with_the_same_work(state, hashed):

@@ -19,7 +19,8 @@ from audit.redaction import clean_error
 
 LOOPBACK = {"127.0.0.1", "::1"}
 # Whatever a proxy on this very host adds: behind one, everybody comes from the loopback.
-FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+FORWARDED_START = "HTTP_X_FORWARDED_"
 STATUS = {Level.OK: "ready", Level.WARNING: "degraded", Level.PROBLEM: "not ready"}
 
 
@@ -70,7 +71,7 @@ def is_monitor(request: HttpRequest) -> bool:
     if token := settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "").encode("utf-8", "backslashreplace")
         return hmac.compare_digest(given, f"Bearer {token}".encode())
-    forwarded = any(name in request.META for name in FORWARDED)
+    forwarded = any(name in FORWARDED or name.startswith(FORWARDED_START) for name in request.META)
     return request.META.get("REMOTE_ADDR") in LOOPBACK and not forwarded
 
 

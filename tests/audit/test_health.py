@@ -246,6 +246,9 @@ TOKEN = "a-token-of-some-length"
         ("", ELSEWHERE, False),
         ("", {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, False),
         ("", {"HTTP_FORWARDED": "for=127.0.0.1"}, False),
+        # All that a proxy in front of HTTPS has to set, and another one that is common.
+        ("", {"HTTP_X_FORWARDED_PROTO": "https"}, False),
+        ("", {"HTTP_X_FORWARDED_HOST": "audit.example"}, False),
         (TOKEN, {}, False),
         (TOKEN, {**ELSEWHERE, "HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}, True),
         (TOKEN, {"HTTP_AUTHORIZATION": f"Bearer {TOKEN}x"}, False),

@@ -1,8 +1,9 @@
-"""Clients that send slowly, nothing or too much: everybody else is served by a real web server."""
+"""Clients that send or read slowly, nothing or too much: a real web server serves the others."""
 
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import struct
 import subprocess
@@ -11,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import BinaryIO
 from urllib.request import urlopen
 
 import psutil
 import pytest
 
-from audit.config.web_worker import SEND_SECONDS, WholeRequestWorker
+from audit.config.web_worker import MOST_UNSENT, ClientSocket
 from audit.management.commands.serve import gunicorn_command, server_environment
 from tests.faults.installation import end_tree, wait_until
 
@@ -65,6 +67,7 @@ class Server:
 def server(tmp_path_factory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("home")
     (home / "static").mkdir()
+    (home / "static" / "large.bin").write_bytes(bytes(LARGE_BYTES))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -91,6 +94,8 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 POST = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+LARGE = b"GET /static/large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LARGE_BYTES = 3_000_000
 
 
 def test_b147_slow_and_silent_clients_leave_the_others_served(server):
@@ -177,19 +182,85 @@ def test_ten_megabytes_of_blanks_in_a_multipart_body_cost_neither_time_nor_memor
     assert server.memory() - before < 100_000_000
 
 
-def test_who_never_reads_the_answer_holds_a_thread_for_a_while_only():
-    with socket.socket(socket.AF_INET) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        worker = WholeRequestWorker.__new__(WholeRequestWorker)
-        worker.nr_conns, taken = 0, []
-        worker.cfg, worker._collect = None, taken.append
-        with socket.create_connection(listener.getsockname()):
-            worker.accept(listener)
-            (conn,) = taken
-            waits = conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16)
-            assert struct.unpack("ll", waits) == (SEND_SECONDS, 0)
-            conn.close()
+def test_who_never_reads_the_answer_holds_no_thread(server):
+    """Of 16 threads none waits for the 24 who ask for 36 MB each and read nothing of it."""
+    with ExitStack() as stack:
+        for _ in range(24):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(LARGE * 12)
+        times = [server.time_request() for _ in range(20)]
+        assert sorted(times)[18] < 1
+        with server.connect() as patient:
+            patient.sendall(LARGE)
+            time.sleep(0.5)
+            answer = read_answer(patient.makefile("rb"))
+            assert answer == (b"HTTP/1.1 200 OK\r\n", bytes(LARGE_BYTES))
+
+
+def test_an_answer_of_more_than_is_kept_reaches_whoever_reads_it():
+    ours, theirs = socket.socketpair()
+    with ClientSocket(ours) as client, theirs:
+        sent = Thread(target=client.sendall, args=(b"x" * (2 * MOST_UNSENT),))
+        sent.start()
+        received = 0
+        while received + len(client.unsent) < 2 * MOST_UNSENT or sent.is_alive():
+            received += len(theirs.recv(1 << 20))
+        assert len(client.unsent) <= MOST_UNSENT
+        while client.unsent:
+            client.send_rest()
+            received += len(theirs.recv(1 << 20))
+        sent.join()
+        client.close()
+        while data := theirs.recv(1 << 20):
+            received += len(data)
+    assert received == 2 * MOST_UNSENT
+
+
+def test_a_thread_waits_for_a_while_only_with_more_than_is_kept(monkeypatch):
+    monkeypatch.setattr("audit.config.web_worker.SEND_SECONDS", 0.1)
+    ours, theirs = socket.socketpair()
+    with ClientSocket(ours) as client, theirs:
+        with pytest.raises(BrokenPipeError):
+            client.sendall(b"x" * (MOST_UNSENT + 4_000_000))
+        assert not client.unsent
+
+
+def test_who_is_gone_before_the_refusal_takes_no_process_along(server):
+    """Refused and reset at the same moment, a client once ended the process that served it."""
+    processes = psutil.Process(server.pid).children()
+    for _ in range(20):
+        client = server.connect()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        client.close()
+        assert server.time_request() < 2
+    assert psutil.Process(server.pid).children() == processes
+
+
+def test_who_asks_to_be_closed_and_stays_holds_nobody_up(server):
+    with ExitStack() as stack:
+        for _ in range(10):
+            client = stack.enter_context(server.connect())
+            client.sendall(GET + b"Connection: close\r\n\r\n")
+            assert client.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+        times = [server.time_request() for _ in range(10)]
+        assert max(times) < 1
+
+
+def test_more_silent_connections_than_there_is_room_for_leave_room(server):
+    """The one that has been silent the longest goes, so whoever asks for something is served."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
+    try:
+        with ExitStack() as stack:
+            for _ in range(2100):
+                stack.enter_context(server.connect())
+            times = [server.time_request() for _ in range(10)]
+            assert sorted(times)[8] < 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
 
 
 def read_answer(answers: BinaryIO) -> tuple[bytes, bytes]:
