@@ -34,6 +34,10 @@ class LogInForm(AuthenticationForm):
 
     buckets: Sequence[Bucket] = ()
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.label_suffix = ""
+
     def clean(self) -> dict[str, Any]:
         name, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if not name or not password or self.request is None:
@@ -67,6 +71,10 @@ class ConfirmForm(forms.Form):
 
 class PasswordForm(PasswordChangeForm):
     """The old password, and the new one twice."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.label_suffix = ""
 
     def clean_old_password(self) -> str:
         password = self.cleaned_data["old_password"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+WIDEST = 90  # characters that a line of code has room for beside the site's menu
 # What Django adds to every command is said once, at the top of the page.
 DJANGOS = frozenset(
     {
@@ -61,7 +62,7 @@ def parser_of(name: str, app: str) -> argparse.ArgumentParser:
     """Return a command's parser, without what Django adds to all of them."""
     from django.core.management import load_command_class
 
-    os.environ["COLUMNS"] = "96"  # the width of help, whatever the terminal's
+    os.environ["COLUMNS"] = str(WIDEST + 2)  # of help, whatever the terminal's
     parser = load_command_class(app, name).create_parser("manage.py", name)
     for action in parser._actions:
         if DJANGOS & set(action.option_strings):
@@ -107,7 +108,7 @@ def signature(node: Signed) -> str:
     if isinstance(node, ast.FunctionDef):
         returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
         line = f"def {node.name}({ast.unparse(node.args)}){returns}: ..."
-        if len(line) <= 96:
+        if len(line) <= WIDEST:
             return line
         lines = "".join(f"    {argument},\n" for argument in arguments_of(node.args))
         return f"def {node.name}(\n{lines}){returns}: ..."

@@ -20,12 +20,13 @@ from django.template.loader import render_to_string
 
 RETRY_AFTER_SECONDS = 5
 
+NOT_WRITTEN = {"csrfmiddlewaretoken", "act", "next"}  # what a form says by itself
 TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses before a view reads it: 413 with the limits for too much of it."""
-    if not isinstance(exception, TOO_MUCH):
+    if request.method == "GET" or not isinstance(exception, TOO_MUCH):
         return render(request, "400.html", status=400)
     most = {
         "megabytes": settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1_000_000,
@@ -83,7 +84,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
     written = [
         (name.replace("_", " "), text)
         for name, texts in (request.POST.lists() if is_ours else ())
-        if "password" not in name and name != "csrfmiddlewaretoken"
+        if "password" not in name and name not in NOT_WRITTEN
         for text in texts
         if any(sign.isalpha() for sign in text)
     ]

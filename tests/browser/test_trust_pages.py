@@ -123,6 +123,20 @@ def test_what_is_shown_once_is_not_made_twice_by_loading_the_page_again(make_pag
     assert Membership.objects.filter(user__username="carla").count() == 1
 
 
+def test_a_phone_shows_the_field_that_was_refused(make_page, project):
+    admin = make_member(project, Role.ADMIN)
+    for number in range(6):
+        make_token(admin, f"script {number}", ["read"])
+    page = make_page(admin, viewport=PHONE)
+    page.expected_errors.append("422")
+    page.goto("/tokens/")
+    page.get_by_label("name").fill("nightly")
+    page.get_by_label("your password").fill("a slip")
+    page.get_by_label("your password").press("Enter")
+    expect(page.get_by_label("your password")).to_be_focused()
+    expect(page.get_by_text("This is not your password.")).to_be_in_viewport()
+
+
 def test_a_form_sent_after_the_log_in_ended_is_there_again_once_logged_in(make_page):
     audit = make_ready_audit(make_dataset(n_items=6))
     audit.state = "cancelled"
