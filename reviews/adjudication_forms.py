@@ -16,7 +16,8 @@ from reviews.services.adjudication import Ruling, Seen
 from reviews.services.class_cards import ClassCard
 
 NAMES_NOTHING = ALONE | UNCLEAR
-NUMBERED = re.compile(r"\((\d{1,9})\)\s*$")
+NUMBERED = re.compile(r"\(([0-9]{1,9})\)\s*$")
+INDEX = re.compile(r"[0-9]{1,9}")
 
 
 class TickedField(forms.MultipleChoiceField):
@@ -106,7 +107,7 @@ class RulingForm(forms.Form):
     def _find_class(self, typed: str) -> int | None:
         classes = self.item.dataset.classes
         numbered = NUMBERED.search(typed)
-        if numbered or typed.isdigit():
+        if numbered or INDEX.fullmatch(typed):
             return int(numbered[1] if numbered else typed)
         found = list(classes.filter(name=typed)[:2]) or list(classes.filter(wordnet_id=typed)[:2])
         if len(found) != 1:

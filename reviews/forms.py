@@ -16,6 +16,7 @@ from reviews.services.sampling import MAX_SEED, MOST_VOTES
 
 MAX_SIZE = 1_000_000
 VOTES = "votes:"
+ALLOWED_VOTES = {str(number) for number in range(1, MOST_VOTES + 1)}
 
 
 class SampleForm(forms.Form):
@@ -53,7 +54,7 @@ class SampleForm(forms.Form):
             name = field.removeprefix(VOTES)
             if name == field or not str(value).strip():
                 continue
-            if not str(value).isdigit() or not 1 <= int(value) <= MOST_VOTES:
+            if str(value) not in ALLOWED_VOTES:
                 self.add_error(None, f"votes of {name}: a whole number from 1 to {MOST_VOTES}")
             else:
                 cleaned["stratum_votes"][name] = int(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from audit.spreadsheets import neutralise
 from reviews.models import Sample, Stratum
 
 COLUMNS = (
@@ -44,7 +45,7 @@ def describe_strata(strata: Iterable[Stratum]) -> list[dict[str, Any]]:
 
 
 def ledger_rows(sample: Sample) -> Iterator[tuple[Any, ...]]:
-    """Yield one row of COLUMNS per drawn item, in serving order."""
+    """Yield one row of COLUMNS per drawn item, in serving order, safe for a spreadsheet."""
     drawn = sample.items.drawn().select_related("item", "stratum").order_by("order")
     for row in drawn.iterator(chunk_size=2000):
         stratum = row.stratum
@@ -52,7 +53,7 @@ def ledger_rows(sample: Sample) -> Iterator[tuple[Any, ...]]:
             continue
         yield (
             row.order,
-            row.item.key,
+            neutralise(row.item.key),
             stratum.name,
             stratum.n_population,
             stratum.n_drawn,

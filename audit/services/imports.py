@@ -7,8 +7,9 @@ by the API does so from the folders alone that the installation's settings open 
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,20 +129,47 @@ def find_below_roots(said: str) -> Path:
             "this installation opens no folder for imports: LABEL_AUDIT_IMPORT_ROOTS is empty"
         )
     for root in roots:
-        found = (root / said).resolve()
-        if found.is_relative_to(root) and found.exists():
-            return found
+        try:
+            found = (root / said).resolve()
+            if found.is_relative_to(root) and (found.is_file() or found.is_dir()):
+                return found
+        except (OSError, RuntimeError):
+            continue  # a name longer than any, links in circles
     raise ImportNotAllowedError(f"{said!r} is nothing below the folders open for imports")
 
 
-def check_links(folder: Path) -> None:
-    """Refuse a folder of which a link leads out of all that is open; its files are read by name."""
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds a link out of all that is open, or what is no file at all.
+
+    Loaders open what lies there by its name, with the worker's rights: a link would let whoever
+    may write into an open folder read what only the worker may, and a pipe would never end.
+    """
     roots = [Path(root).resolve() for root in settings.IMPORT_ROOTS]
-    for each in folder.rglob("*"):
-        target = each.resolve() if each.is_symlink() else each
-        if not any(target.is_relative_to(root) for root in roots):
-            name = each.relative_to(folder)
-            raise ImportNotAllowedError(f"{name} leads out of the folders open for imports")
+    waiting = [folder.resolve()] if folder.is_dir() else []
+    seen = set(waiting)
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    continue
+                inner = _find_inner(Path(entry.path), roots)
+                if inner.is_dir() and inner not in seen:
+                    seen.add(inner)
+                    waiting.append(inner)
+
+
+def _find_inner(path: Path, roots: Sequence[Path]) -> Path:
+    """Return the folder or file that a link or a folder is, in the end."""
+    name = ascii(path.name[:100])
+    try:
+        found = path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ImportNotAllowedError(f"{name} leads in circles") from error
+    if not any(found.is_relative_to(root) for root in roots):
+        raise ImportNotAllowedError(f"{name} leads out of the folders open for imports")
+    if found.exists() and not found.is_file() and not found.is_dir():
+        raise ImportNotAllowedError(f"{name} is neither a file nor a folder")
+    return found
 
 
 def run_import(import_id: int) -> bool:
@@ -165,6 +193,8 @@ def bring_in(wanted: QuerySet[Import], read: Callable[[Held], None]) -> bool:
         # Asked again: a link may lead elsewhere than when it was ordered.
         paths |= {name: find_below_roots(row.order[name]) for name in PATHS if row.order.get(name)}
         with claims.heartbeat(row, epoch):
+            for path in paths.values():
+                check_folder(path)
             read(Held(row, epoch, paths))
     except claims.ClaimLostError:
         logger.info("%s was cancelled or taken over", row)
@@ -229,7 +259,6 @@ def _bring_dataset(held: Held) -> None:
 def _bring_scores(held: Held) -> None:
     row, paths = held.row, held.paths
     assert row.dataset is not None  # noqa: S101 - of scores it is known from the beginning
-    check_links(paths["path"])
     import_scores(
         row.dataset,
         row.name,

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from audit.evidence import load_evidence
 from audit.forms import ClassGapForm
 from audit.models import Audit
+from audit.spreadsheets import neutralise
 from audit.views.access import find_audit
 from scoring.class_calibration import ClassGaps, class_gaps
 
@@ -81,9 +82,7 @@ def class_calibration_csv(request: HttpRequest, pk: int) -> HttpResponse:
     writer.writerow(HEADER)
     for row in rows:
         figures = (row.confidence, row.accuracy, row.gap, row.low, row.high)
-        # A name that a spreadsheet would run as a formula is text.
-        name = f"'{row.name}" if row.name.startswith(("=", "+", "-", "@", "\t", "\r")) else row.name
-        writer.writerow([row.index, name, row.count, *figures])
+        writer.writerow([row.index, neutralise(row.name), row.count, *figures])
     return response
 
 

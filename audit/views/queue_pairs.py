@@ -18,6 +18,7 @@ from audit.methods import order_methods
 from audit.models import Audit
 from audit.querysets import FlagQuerySet
 from audit.queue_narrowing import Wanted, narrow, within_bins
+from audit.spreadsheets import neutralise
 from audit.views.access import find_audit
 from audit.views.queue import find_classes, read_wanted
 
@@ -27,7 +28,6 @@ PAIR_COLUMNS = (
     *("one", "other", "one_name", "other_name"),
     *("one_to_other", "other_to_one", "flags"),
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 BATCH = 2000
 
 
@@ -84,7 +84,7 @@ def queue_pairs_csv(request: HttpRequest, pk: int) -> HttpResponse:
     writer = csv.writer(response)
     writer.writerow(PAIR_COLUMNS)
     for pair in list_pairs(audit, flags):
-        names = (_as_text(name) for name in (pair.one_name, pair.other_name))
+        names = (neutralise(name) for name in (pair.one_name, pair.other_name))
         counts = (pair.n_forth, pair.n_back, pair.n_flags)
         writer.writerow([pair.one, pair.other, *names, *counts])
     return response
@@ -119,11 +119,6 @@ def _find_flags(request: HttpRequest, pk: int) -> tuple[Audit, Wanted, FlagQuery
     return audit, wanted, within_bins(flags, wanted)
 
 
-def _as_text(text: str) -> str:
-    """Return text that no spreadsheet computes: a list is saved for people."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
 class _Line:
     """What ``csv.writer`` writes into: each line is handed on as it comes."""
 
@@ -139,4 +134,4 @@ def _write_rows(flags: FlagQuerySet) -> Iterator[str]:
         "experts_agree",
     )  # fmt: skip
     for rank, key, *rest in rows.iterator(chunk_size=BATCH):
-        yield writer.writerow([rank, _as_text(key), *rest])
+        yield writer.writerow([rank, neutralise(key), *rest])

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from audit.spreadsheets import neutralise
 from reviews.decisions import WORDS
 from reviews.release_formats.base import ADJUDICATOR, LabelRow, ReleaseFolder, Source, Writer
 
 COLUMNS = ("item", "given label", "becomes", "also shows", "what happens", "why", "votes")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width twins
-
-
-def neutralise(text: str) -> str:
-    """Return the text so that no spreadsheet computes it."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 class ChangeTable(Writer):

@@ -11,11 +11,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from audit.models import Audit
+from audit.spreadsheets import neutralise
 from audit.views.access import find_audit
 from reviews.agreement_page import describe_audit_agreement, table_rows
 from reviews.comparison_page import Choice
 from reviews.models import Policy, Sample
-from reviews.release_formats.changes import neutralise
 
 
 @require_GET

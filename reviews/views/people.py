@@ -14,11 +14,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from audit.models import Audit, Project, Role
 from audit.services.members import MembershipRefusedError, add_member, change_role
+from audit.spreadsheets import neutralise
 from audit.views.access import find_admins_project
 from audit.views.confirmation import needs_confirmation
 from reviews.member_forms import AddMemberForm, MemberForm, RoleForm
 from reviews.people import describe_people, list_days
-from reviews.release_formats.changes import neutralise
 from reviews.services.members import remove_member
 
 COLUMNS = ("person", "role", "verdicts", "undone", "adjudicated", "median_seconds",

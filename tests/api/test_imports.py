@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from audit import tasks
@@ -93,6 +95,53 @@ def test_nothing_outside_the_open_folders_is_read(calls, project, roots, path):
         assert (refused.status_code, refused.json()["code"]) == (409, "refused"), name
         assert "below the folders" in refused.json()["message"]
     assert not Import.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["n" * 300, "round", "pipe"])
+def test_what_no_file_can_be_called_or_is_none_is_refused_like_what_is_not_there(
+    calls, project, roots, path
+):
+    (roots / "open" / "round").symlink_to("round")
+    os.mkfifo(roots / "open" / "pipe")
+    refused = order(calls, project, path=path)
+    assert (refused.status_code, refused.json()["code"]) == (409, "refused")
+    assert not Import.objects.exists()
+
+
+@pytest.mark.row("A18", "B040")
+@pytest.mark.parametrize("trick", ["link", "link to a folder with a link", "pipe", "circle"])
+def test_what_a_loader_would_open_by_its_name_is_a_file_that_is_open(calls, project, roots, trick):
+    """Whoever may write into an open folder reads nothing by the worker's rights, nor stops it."""
+    exam, other = roots / "open" / "exam", roots / "open" / "other"
+    (exam / "test").mkdir(parents=True)
+    (exam / "test" / "sums_test.csv").write_text("1+1,1,2,3,4,B\n")
+    (roots / "secret" / "art_test.csv").write_text("hidden,1,2,3,4,B\n")
+    other.mkdir()
+    match trick:
+        case "link":
+            (exam / "test" / "art_test.csv").symlink_to(roots / "secret" / "art_test.csv")
+        case "link to a folder with a link":
+            (other / "art_test.csv").symlink_to(roots / "secret" / "art_test.csv")
+            (exam / "dev").symlink_to(other)
+        case "pipe":
+            os.mkfifo(exam / "test" / "art_test.csv")
+        case "circle":
+            (exam / "dev").symlink_to("dev")
+    number = order(calls, project, format="mmlu", path="exam").json()["id"]
+    assert not run_import(number)
+    found = send(calls, "GET", f"/imports/{number}").json()
+    assert (found["work"], found["refusal"]) == ("failed", None)
+    assert str(roots) not in found["error"]
+    assert not Dataset.objects.exists()
+
+
+def test_links_among_the_open_folders_are_followed_and_a_round_of_them_ends(calls, project, roots):
+    (roots / "open" / "exam").mkdir()
+    (roots / "also-open" / "test").mkdir()
+    (roots / "also-open" / "test" / "sums_test.csv").write_text("1+1,1,2,3,4,B\n")
+    (roots / "open" / "exam" / "test").symlink_to(roots / "also-open" / "test")
+    (roots / "open" / "exam" / "again").symlink_to(roots / "open" / "exam")
+    assert run_import(order(calls, project, format="mmlu", path="exam").json()["id"])
 
 
 def test_a_link_that_leads_elsewhere_by_the_time_it_is_read_is_refused(calls, project, roots):

@@ -58,7 +58,7 @@ def test_classes_that_share_a_name_are_told_apart_in_pairs_and_filters(client, a
 
 
 def test_the_pairs_as_csv_are_those_of_the_page(client, audit):
-    DatasetClass.objects.filter(dataset=audit.dataset, index=0).update(name="=1+1")
+    DatasetClass.objects.filter(dataset=audit.dataset, index=0).update(name="＝1+1")  # noqa: RUF001
     shown = show(client, audit, k=2).context["pairs"]
     text = show(client, audit, "audit:queue_pairs_csv", k=2).content.decode()
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -66,7 +66,7 @@ def test_the_pairs_as_csv_are_those_of_the_page(client, audit):
         (pair.one, pair.other) for pair in shown
     ]
     assert [int(row["flags"]) for row in rows] == [pair.n_flags for pair in shown]
-    assert rows[0]["one_name"] == "'=1+1"
+    assert rows[0]["one_name"] == "'＝1+1"  # noqa: RUF001
 
 
 def test_no_flags_no_pairs(client, audit):

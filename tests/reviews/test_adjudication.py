@@ -364,6 +364,8 @@ def test_the_page_records_a_decision_and_leads_to_the_next_item():
         {"labels": ["1", "x"]},
         {"labels": "-1"},
         {"other_class": "no such class"},
+        {"other_class": "\u00b2"},
+        {"other_class": "9" * 300},
         {"seen_judgment": "x"},
     ],
 )

@@ -15,11 +15,11 @@ from audit.hashed_folders import verify_folder
 from audit.loaders import load_dataset
 from audit.models import Dataset, DatasetClass, FewShotExample, Item, Role
 from audit.services.datasets import store_dataset
+from audit.spreadsheets import neutralise
 from reviews.decisions import Snapshot
 from reviews.release_files import export_release, open_source
 from reviews.release_formats import FORMATS, FormatRefusedError
 from reviews.release_formats.base import HashedFile
-from reviews.release_formats.changes import neutralise
 from reviews.release_formats.registry import refusals
 from reviews.services.judgments import Answer, record_judgment
 from reviews.services.leases import claim_slots

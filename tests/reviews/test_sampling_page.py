@@ -6,9 +6,11 @@ import csv
 import io
 
 import pytest
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test import Client
 
-from audit.models import Audit, Role
+from audit.models import Audit, Item, Role
 from reviews.models import ReviewSlot, Sample
 from reviews.services.leases import claim_slots
 from reviews.services.sampling import freeze_sample
@@ -111,6 +113,7 @@ def test_until_the_first_verdict_it_can_be_drawn_anew_and_then_it_is_frozen(audi
         ({"revealed_share": 1.5}, "less than or equal to 1"),
         ({"votes:both methods, bin 1": "0"}, "a whole number from 1 to 9"),
         ({"votes:both methods, bin 1": "many"}, "a whole number from 1 to 9"),
+        ({"votes:both methods, bin 1": "\u00b2"}, "a whole number from 1 to 9"),
         ({"votes:no such stratum": "2"}, "is not one of"),
         ({"seed": "x"}, "whole number"),
     ],
@@ -132,9 +135,11 @@ def test_an_audit_under_way_has_nothing_to_draw_from(client):
 
 def test_the_ledger_as_csv_lists_every_item_with_its_probability(audit, maintainer):
     draw(maintainer, audit, size=20)
+    Item.objects.filter(dataset=audit.dataset).update(key=Concat(Value("="), "key"))
     answer = maintainer.get(address(audit, "sample.csv"))
     assert answer["Content-Disposition"] == f'attachment; filename="ledger-{audit.pk}.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    assert all(row["key"].startswith("'=") for row in rows)
     assert [int(row["order"]) for row in rows] == list(range(23))
     for row in rows:
         probability = int(row["stratum_drawn"]) / int(row["stratum_items"])
