@@ -1,0 +1,1 @@
+"""What every process of a test run loads before anything else."""
