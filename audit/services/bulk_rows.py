@@ -32,7 +32,7 @@ def insert_rows(
             return
         values = ", ".join(["%s"] * len(columns))
         # Only names of our own models are put into the statement.
-        statement = f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608
+        statement = f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608  # nosec B608
         for batch in batched(rows, BATCH):
             cursor.executemany(statement, batch)
 

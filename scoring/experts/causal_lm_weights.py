@@ -66,7 +66,7 @@ def _load(
 
     sha256 = hash_weights(folder, weights)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(  # nosec B615 - of a folder, nothing is fetched
             folder, gguf_file=gguf_file, local_files_only=True, trust_remote_code=False
         )
     except LOAD_ERRORS as error:

@@ -130,7 +130,7 @@ def _load_processor(folder: Path, backend: str) -> Any:
     from transformers import AutoImageProcessor
 
     try:
-        processor = AutoImageProcessor.from_pretrained(
+        processor = AutoImageProcessor.from_pretrained(  # nosec B615 - of a folder, not fetched
             folder, backend=backend, local_files_only=True, trust_remote_code=False
         )
         sides = [*_numbers(processor.size), *_numbers(getattr(processor, "crop_size", None))]
