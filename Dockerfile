@@ -1,5 +1,6 @@
 # One image for the web site and the workers. Everything is pinned: base images here, Python
-# packages in constraints.txt, front-end libraries in package-lock.json.
+# packages with the hash of every file in requirements.lock (for Linux on x86-64), front-end libraries
+# in package-lock.json.
 FROM python:3.11.14-slim-bookworm AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 LABEL_AUDIT_HOME=/data
 WORKDIR /app
@@ -10,13 +11,13 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --silent
 
 FROM base
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml requirements.lock README.md ./
 COPY audit audit
 COPY reviews reviews
 COPY scoring scoring
 # Compiled here, once: the container's own files can't be written.
-RUN pip install --no-cache-dir -c constraints.txt uv \
-    && uv pip install --system --no-cache --compile-bytecode -c constraints.txt -e . \
+RUN pip install --no-cache-dir --compile --require-hashes -r requirements.lock \
+    && pip install --no-cache-dir --no-deps --no-build-isolation -e . \
     && python -m compileall -q audit reviews scoring
 COPY manage.py ./
 COPY templates templates

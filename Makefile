@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # as long, in every process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench docs serve worker setup
+.PHONY: demo test check bench docs serve worker setup lock sbom
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -42,6 +42,20 @@ check: $(READY)
 
 docs: $(READY)
 	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build $(ARGS)
+
+# What the image installs, each file by its hash. Run it after constraints.txt has changed.
+lock: $(READY)
+	echo setuptools | $(VENV)/bin/uv pip compile --quiet pyproject.toml - -c constraints.txt \
+	    --generate-hashes --python-platform x86_64-manylinux_2_36 --python-version 3.11.14 \
+	    --no-header --no-annotate --no-emit-index-url -o requirements.lock
+
+# Bills of materials of what is installed here, in CycloneDX: Python's packages, the front end's.
+sbom: $(READY)
+	mkdir -p sbom
+	$(VENV)/bin/uvx --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py environment --pyproject \
+	    pyproject.toml --output-reproducible --of JSON -o sbom/python.json $(VENV)/bin/python
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm sbom --package-lock-only --sbom-format cyclonedx \
+	    > sbom/front_end.json
 
 bench: $(READY)
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)

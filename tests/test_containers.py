@@ -39,8 +39,9 @@ def test_base_images_are_of_one_version():
 
 def test_packages_are_installed_as_the_lock_files_say_and_nothing_is_fetched_otherwise():
     ran = " && ".join(told("RUN"))
-    for command in re.findall(r"(?:uv )?pip install[^&]*", ran):
-        assert "-c constraints.txt" in command
+    everything, ours = re.findall(r"(?:uv )?pip install[^&]*", ran)
+    assert "--require-hashes -r requirements.lock" in everything
+    assert "--no-deps --no-build-isolation -e ." in ours
     assert "npm ci" in ran
     assert not re.search(r"curl|wget|apt|npm install|git clone|ADD ", DOCKERFILE)
 

@@ -56,6 +56,7 @@ NOT_RUN = {  # how a line begins, and why it isn't run
     "cd label-audit": "goes with the clone",
     "make demo": "trains and serves for minutes: docs/take_screenshots.py starts it",
     "make test": "is what runs this",
+    "make sbom": "fetches its tool; test_dependencies.py tries what needs no network",
     "make serve": UNTIL_STOPPED,
     "make worker": UNTIL_STOPPED,
     ".venv/bin/python manage.py worker": UNTIL_STOPPED,
