@@ -38,9 +38,11 @@ def start_audit(  # noqa: PLR0913 - an audit's parameters, by name
     seed: int = 0,
     created_by: Any = None,
     sent: Sent | None = None,
+    from_anywhere: bool = False,
 ) -> Audit:
     """Create an audit; experts without scores of this data set are planned to be run.
 
+    Their weights lie among the installation's models, or with ``from_anywhere`` where they like.
     A request that was `sent` before, with its key, makes no other one.
     """
     if len(experts) < 2:
@@ -52,7 +54,9 @@ def start_audit(  # noqa: PLR0913 - an audit's parameters, by name
     if not 0 <= seed < MAX_SEED:
         raise AuditRefusedError(f"the seed must lie in 0..{MAX_SEED - 1}, got {seed}")
     try:
-        score_sets = [request_scores(dataset, expert) for expert in experts]
+        score_sets = [
+            request_scores(dataset, expert, from_anywhere=from_anywhere) for expert in experts
+        ]
         check_independent(score_sets)
     except ScoresRefusedError as error:
         raise AuditRefusedError(str(error)) from error

@@ -37,14 +37,15 @@ def models_folder() -> Path:
     return Path(settings.LABEL_AUDIT_HOME, "models")
 
 
-def request_scores(dataset: Dataset, expert: str) -> ScoreSet:
+def request_scores(dataset: Dataset, expert: str, *, from_anywhere: bool = False) -> ScoreSet:
     """Return the expert's score set, planning it as chunks unless it exists already.
 
-    One that failed or was cancelled goes on where it stopped.
+    One that failed or was cancelled goes on where it stopped. Files of a new one lie among the
+    installation's models, unless somebody on the server itself asks (``from_anywhere``).
     """
     score_set = ScoreSet.objects.filter(dataset=dataset, expert=expert).first()
     if score_set is None:
-        return _plan(dataset, expert)
+        return _plan(dataset, expert, from_anywhere=from_anywhere)
     check_classes_known(score_set)
     if score_set.source != ScoreSet.Source.RUN and not score_set.is_ready:
         raise ScoresRefusedError(f"{score_set}: the import isn't finished, or was interrupted")
@@ -90,14 +91,18 @@ def check_kind(dataset: Dataset, expert: str, takes: frozenset[Kind]) -> None:
         raise ExpertRefused("input_kind", message)
 
 
-def _plan(dataset: Dataset, expert: str) -> ScoreSet:
+def _plan(dataset: Dataset, expert: str, *, from_anywhere: bool) -> ScoreSet:
     check_has_classes(dataset)
     try:
         root, endpoints = models_folder(), settings.ENDPOINTS
-        name = parse_expert(expert, weights_root=root, endpoints=endpoints)
+        name = parse_expert(
+            expert, weights_root=root, endpoints=endpoints, is_confined=not from_anywhere
+        )
         check_kind(dataset, expert, name.takes)
     except (UnknownExpertError, ExpertRefused) as error:
-        raise ScoresRefusedError(str(error)) from error
+        # Where the models lie is the server's own affair.
+        said = str(error) if from_anywhere else str(error).replace(str(root.resolve()), root.name)
+        raise ScoresRefusedError(said) from error
     if dataset.kind == Dataset.Kind.IMAGE and not dataset.has_pictures:
         raise ScoresRefusedError(
             f"{dataset} has no pictures to run an expert over: import its scores instead"

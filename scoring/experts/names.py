@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.endpoints import Endpoint, EndpointError, find_endpoint
@@ -46,18 +46,26 @@ class ExpertName:
     endpoint: Endpoint | None = None
 
 
-def parse_stub(text: str, model: str, weights_root: Path | None) -> ExpertName:  # noqa: ARG001
+def parse_stub(
+    text: str,
+    model: str,
+    weights_root: Path | None,  # noqa: ARG001
+    *,
+    is_confined: bool,  # noqa: ARG001
+) -> ExpertName:
     """Parse ``CLASSES[-SEED[-DELAY_MS]]`` with at least two classes."""
     if not _STUB.fullmatch(model) or int(model.partition("-")[0]) < 2:
         raise UnknownExpertError(f"{text!r} is not 'stub:CLASSES[-SEED[-DELAY_MS]]', CLASSES >= 2")
     return ExpertName(text, "stub", model, takes=frozenset({"image", "multiple_choice"}))
 
 
-def parse_timm(text: str, model: str, weights_root: Path | None) -> ExpertName:
+def parse_timm(
+    text: str, model: str, weights_root: Path | None, *, is_confined: bool
+) -> ExpertName:
     """Parse ``NAME[@FILE.safetensors][,precision=...][,resize=...][,batch=N]``.
 
     The architecture must be known and the file readable. A relative file is looked for under
-    ``weights_root`` first, then in the current directory.
+    ``weights_root`` first, then in the current directory; a confined one is nowhere else.
     """
     model, options = split_options(model, IMAGE_OPTIONS)
     image = read_image_options(options)
@@ -71,6 +79,8 @@ def parse_timm(text: str, model: str, weights_root: Path | None) -> ExpertName:
         raise UnknownExpertError(f"timm knows no architecture {name!r}{hint}")
     if file is None:
         return ExpertName(text, "timm", name, image=image)
+    if is_confined:
+        check_confined(file, weights_root)
     weights = _locate_file(Path(file).expanduser(), weights_root)
     read_header(weights)
     return ExpertName(text, "timm", name, weights, image=image)
@@ -96,6 +106,25 @@ def check_options(device: str, batch_size: int | None) -> None:
     if batch_size is not None and not 1 <= batch_size <= MAX_BATCH_SIZE:
         message = f"batch size {batch_size} is not between 1 and {MAX_BATCH_SIZE}"
         raise ExpertRefused("batch_size", message)
+
+
+def check_confined(said: str, weights_root: Path | None) -> None:
+    """Refuse a file or folder that isn't there below ``weights_root``, before any is looked at.
+
+    Links that lead out of it were made by whoever keeps the installation's models.
+    """
+    path = PurePath(said)
+    is_below = not (path.is_absolute() or ".." in path.parts or said.startswith("~"))
+    if weights_root is None or not is_below or not _exists(weights_root / path):
+        message = f"there is no {said[:200]!r} among the models of this installation"
+        raise ExpertRefused("weights_missing", message)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than any
+        return False
 
 
 def _locate_file(file: Path, weights_root: Path | None) -> Path:

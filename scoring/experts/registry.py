@@ -40,10 +40,12 @@ def parse_expert(
     *,
     weights_root: Path | None = None,
     endpoints: Mapping[str, Endpoint] = _NO_ENDPOINTS,
+    is_confined: bool = False,
 ) -> ExpertName:
     """Return the parsed name, or say why no such expert can exist; cheap enough for a web form.
 
-    ``endpoints`` are the installation's model servers. Raises ``UnknownExpertError`` for a name
+    ``endpoints`` are the installation's model servers. ``is_confined``: files outside
+    ``weights_root`` are neither taken nor looked at. Raises ``UnknownExpertError`` for a name
     that means nothing and ``ExpertRefused`` for weights that are missing or not acceptable.
     Nothing heavy is imported.
     """
@@ -53,7 +55,7 @@ def parse_expert(
         raise UnknownExpertError(f"{name!r} is not 'backend:model' with a backend in: {known}")
     if backend == "endpoint":
         return parse_endpoint(name, model, endpoints)
-    parsed = _PARSERS[backend](name, model, weights_root)
+    parsed = _PARSERS[backend](name, model, weights_root, is_confined=is_confined)
     if parsed.takes.isdisjoint(BACKENDS[backend]):
         what = " and ".join(sorted(parsed.takes))
         raise ExpertRefused("architecture", f"{backend} models that take {what} can't be run yet")

@@ -12,7 +12,7 @@ from pathlib import Path
 from scoring.experts.base import ExpertRefused, Kind, UnknownExpertError
 from scoring.experts.gguf_file import is_gguf, read_gguf_header
 from scoring.experts.model_folder import check_model_folder
-from scoring.experts.names import IMAGE_OPTIONS, ExpertName
+from scoring.experts.names import IMAGE_OPTIONS, ExpertName, check_confined
 from scoring.experts.options import read_image_options, read_question_options, split_options
 from scoring.experts.weights_file import name_foreign_format
 
@@ -23,14 +23,17 @@ _CAUSAL = re.compile(r"\w+(ForCausalLM|LMHeadModel)", re.ASCII)
 _IMAGE = re.compile(r"\w+ForImageClassification(WithTeacher)?", re.ASCII)
 
 
-def parse_transformers(text: str, model: str, weights_root: Path | None) -> ExpertName:
+def parse_transformers(
+    text: str, model: str, weights_root: Path | None, *, is_confined: bool
+) -> ExpertName:
     """Parse ``MODEL[,key=value...]``, with the options of the kind of model it turns out to be.
 
     MODEL is a folder (config.json, safetensors), a GGUF file, or a hub name that ``fetch_expert``
-    brought into ``weights_root``; a relative path is looked for there first.
+    brought into ``weights_root``; a relative path is looked for there first, a confined one there
+    alone.
     """
     name, options = split_options(model, {*QUESTION_OPTIONS, *IMAGE_OPTIONS})
-    path = locate_model(name, weights_root)
+    path = locate_model(name, weights_root, is_confined=is_confined)
     takes = _decide_kind(path)
     allowed = QUESTION_OPTIONS if takes == "multiple_choice" else IMAGE_OPTIONS
     if surplus := sorted(options.keys() - set(allowed)):
@@ -54,16 +57,20 @@ def is_hub_name(name: str) -> bool:
     return _HUB_NAME.fullmatch(name) is not None and ".." not in name
 
 
-def locate_model(name: str, weights_root: Path | None) -> Path:
+def locate_model(name: str, weights_root: Path | None, *, is_confined: bool = False) -> Path:
     """Return the folder or file meant by ``name``, or say at once how to get it."""
     if not name or "\0" in name:
         raise UnknownExpertError("a folder, a GGUF file or a hub name must follow 'transformers:'")
+    if is_confined and not is_hub_name(name):
+        check_confined(name, weights_root)
     given = Path(name).expanduser()
     candidates = [given]
     if weights_root is not None and not given.is_absolute():
         candidates.insert(0, weights_root / given)
         if is_hub_name(name):
             candidates.insert(0, folder_of_fetched(name, weights_root))
+    if is_confined:
+        candidates = candidates[:-1]
     for candidate in candidates:
         if candidate.exists():
             return candidate.resolve()

@@ -8,8 +8,11 @@ import pytest
 from django.core.management import call_command
 
 from audit.models import Audit, LogEntry, Role, ScoreSet
+from audit.services.scores import models_folder
 from audit.services.summary import describe_audit
 from reviews.models import Sample
+from scoring.experts.base import ExpertRefused
+from scoring.experts.registry import parse_expert
 from tests.api.callers import caller, send
 from tests.factories import make_dataset, make_member, make_ready_audit, make_sample
 from tests.reviews.situations import judge, make_mixed_audit
@@ -174,3 +177,51 @@ def test_a_data_set_of_others_is_not_listed(calls):
     other = make_dataset()
     listed = send(calls, "GET", "/datasets").json()["items"]
     assert other.pk not in {each["id"] for each in listed}
+
+
+@pytest.fixture
+def models(settings, tmp_path):
+    """An installation with one file among its models, and two of somebody else's beside it."""
+    settings.LABEL_AUDIT_HOME = tmp_path / "home"
+    inside = tmp_path / "home" / "models" / "theirs"
+    (tmp_path / "elsewhere").mkdir()
+    inside.mkdir(parents=True)
+    for path in (inside / "weights.safetensors", tmp_path / "elsewhere" / "secret.safetensors"):
+        path.write_bytes(b"PK\x03\x04 no weights")
+    (tmp_path / "elsewhere" / "private.py").write_text("")
+    return tmp_path
+
+
+@pytest.mark.row("A01", "A15", "A17")
+@pytest.mark.parametrize("backend", ["timm:resnet18@", "transformers:"])
+@pytest.mark.parametrize(
+    "path",
+    ["{}/elsewhere/secret.safetensors", "{}/elsewhere", "../../elsewhere/secret.safetensors",
+     "../../elsewhere", "~root", "~nobody-here/x", "manage.py", "audit", "/proc/self/environ",
+     "theirs/../../../elsewhere/secret.safetensors", "n" * 300, "./audit"],
+)  # fmt: skip
+def test_an_experts_name_from_outside_says_nothing_of_files_elsewhere(
+    audit, calls, models, backend, path
+):
+    """Neither what there is nor what it holds: on the server alone may models lie anywhere."""
+    name = f"{backend}{path.format(models)}"
+    if len(name) > 255:
+        name = f"{backend}{'n' * 230}"
+    ordered = send(calls, "POST", f"/datasets/{audit.dataset_id}/scores", {"expert": name})
+    body = {"experts": ["stub:3-0", name]}
+    started = send(calls, "POST", f"/datasets/{audit.dataset_id}/audits", body)
+    for answer in (ordered, started):
+        assert (answer.status_code, answer.json()["code"]) == (409, "refused")
+        said = answer.json()["message"]
+        assert "among the models of this" in said or "fetch them once" in said
+    with pytest.raises(ExpertRefused) as refusal:
+        parse_expert(name.replace("elsewhere", "nowhere"), weights_root=models_folder(),
+                     is_confined=True)  # fmt: skip
+    assert str(refusal.value).replace("nowhere", "elsewhere").endswith(said)
+
+
+def test_a_model_of_the_installation_is_read_and_its_place_not_told(audit, calls, models):
+    body = {"expert": "timm:resnet18@theirs/weights.safetensors"}
+    answer = send(calls, "POST", f"/datasets/{audit.dataset_id}/scores", body)
+    assert "models/theirs/weights.safetensors is a zip archive" in answer.json()["message"]
+    assert str(models) not in answer.json()["message"]

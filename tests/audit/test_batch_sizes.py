@@ -38,7 +38,7 @@ def score(score_set: ScoreSet, n_chunks: int) -> int:
 
 def test_the_size_is_written_down_and_used_by_whoever_goes_on(settings, expert):
     settings.CHUNK_ITEMS = 4
-    score_set = request_scores(make_dataset(n_items=12), expert)
+    score_set = request_scores(make_dataset(n_items=12), expert, from_anywhere=True)
     assert score(score_set, 1) == 8
     assert score_set.parameters == {"batch_sizes": {"cpu": 8}}
     # As if a worker of another kind of CPU had come first.
@@ -51,13 +51,13 @@ def test_the_size_is_written_down_and_used_by_whoever_goes_on(settings, expert):
 
 
 def test_a_size_in_the_name_is_that_of_the_scores(expert):
-    score_set = request_scores(make_dataset(n_items=12), f"{expert},batch=5")
+    score_set = request_scores(make_dataset(n_items=12), f"{expert},batch=5", from_anywhere=True)
     assert score(score_set, 1) == 5
     assert score_set.parameters == {"batch_sizes": {"cpu": 5}}
 
 
 def test_of_two_workers_that_search_at_the_same_time_the_first_decides(expert):
-    score_set = request_scores(make_dataset(n_items=12), expert)
+    score_set = request_scores(make_dataset(n_items=12), expert, from_anywhere=True)
     late = ScoreSet.objects.get()
     loaded = chunks.loaded_expert(expert)
     batch_sizes.settle_batch_size(score_set, loaded)
@@ -68,7 +68,7 @@ def test_of_two_workers_that_search_at_the_same_time_the_first_decides(expert):
 
 
 def test_scoring_anew_searches_anew(expert):
-    score_set = request_scores(make_dataset(n_items=12), expert)
+    score_set = request_scores(make_dataset(n_items=12), expert, from_anywhere=True)
     score(score_set, 1)
     forget_scores(score_set)
     assert ScoreSet.objects.get().parameters == {}
@@ -85,7 +85,9 @@ def test_experts_without_batches_have_none_written_down():
 
 def test_batches_move_the_last_bits_only(settings, expert):
     dataset = make_dataset(n_items=12)
-    sets = [request_scores(dataset, f"{expert},batch={size}") for size in (1, 12)]
+    sets = [
+        request_scores(dataset, f"{expert},batch={size}", from_anywhere=True) for size in (1, 12)
+    ]
     for score_set in sets:
         score(score_set, 1)
     from audit.score_store import open_scores

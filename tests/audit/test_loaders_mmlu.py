@@ -183,7 +183,7 @@ def test_a_worker_shows_a_language_model_the_examples_of_the_subject(folder, tmp
     chunks.loaded_expert.cache_clear()
     settings.CHUNK_ITEMS = 2
     name = f"transformers:{write_language_model(tmp_path / 'llama')},shots=2"
-    score_set = request_scores(Dataset.objects.get(), name)
+    score_set = request_scores(Dataset.objects.get(), name, from_anywhere=True)
     for chunk in Chunk.objects.pending():
         tasks.process_chunk(chunk.pk)
     score_set.refresh_from_db()

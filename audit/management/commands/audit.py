@@ -47,6 +47,7 @@ class Command(AuditCommand):
                 calibrator=options["calibrator"],
                 require_agreement=options["require_agreement"],
                 seed=options["seed"],
+                from_anywhere=True,
             )
         except AuditRefusedError as refusal:
             raise CommandError(str(refusal)) from refusal

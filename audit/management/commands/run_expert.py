@@ -40,7 +40,7 @@ class Command(AuditCommand):
     def handle(self, **options: Any) -> None:
         dataset = find_dataset(options["dataset"])
         try:
-            score_set = request_scores(dataset, options["expert"])
+            score_set = request_scores(dataset, options["expert"], from_anywhere=True)
             if options["anew"]:
                 forget_scores(score_set)
                 score_set.refresh_from_db()
