@@ -314,6 +314,7 @@ def test_a_file_swapped_for_a_link_between_check_and_open_is_refused(tmp_path, m
     (root / "inner").mkdir(parents=True)
     (tmp_path / "secret.png").write_text("secret")
     (root / "a.png").write_bytes(b"picture")
+    (root / "c.png").write_bytes(b"picture")
     (root / "inner" / "b.png").write_bytes(b"picture")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "b.png").write_text("secret")
@@ -330,8 +331,19 @@ def test_a_file_swapped_for_a_link_between_check_and_open_is_refused(tmp_path, m
             (root / "inner").symlink_to(tmp_path / "outside")
         return resolved
 
+    look = os.stat
+
+    def swap_later(path, **options):
+        """The same between the last look at what it is and the opening."""
+        looked = look(path, **options)
+        if path == "c.png" and "dir_fd" in options:
+            (root / "c.png").unlink()
+            (root / "c.png").symlink_to(tmp_path / "secret.png")
+        return looked
+
     monkeypatch.setattr(os.path, "realpath", swap)
-    for name in ("a.png", "inner/b.png"):
+    monkeypatch.setattr(os, "stat", swap_later)
+    for name in ("a.png", "inner/b.png", "c.png"):
         with pytest.raises(UnusableImage) as refusal:
             read_file(root, name)
         assert refusal.value.code in {"outside_root", "not_regular", "missing", "unreadable"}

@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from audit.loaders.base import ImportRefused, ProblemList, refuse
 from audit.loaders.text_files import MAX_FIELD_BYTES, check_text_file
@@ -48,15 +49,15 @@ def read_rows(
 
 
 def _read_csv(
-    lines: Iterator[str], required: Sequence[str], allowed: Sequence[str], problems: ProblemList
+    lines: TextIO, required: Sequence[str], allowed: Sequence[str], problems: ProblemList
 ) -> Iterator[Row]:
     reader = csv.reader(lines, strict=True)
-    header = _next_record(reader)
+    header = _next_record(reader, lines)
     if header is None:
         raise refuse("empty", "no header")
     _check_columns(header[1], required, allowed, header[0])
     columns, n_rows = header[1], 0
-    while (record := _next_record(reader)) is not None:
+    while (record := _next_record(reader, lines)) is not None:
         number, values = record
         n_rows += 1
         if len(values) != len(columns):
@@ -76,28 +77,31 @@ def read_records(path: Path, problems: ProblemList) -> Iterator[tuple[int, list[
     check_text_file(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
-        while (record := _next_record(reader)) is not None:
+        while (record := _next_record(reader, file)) is not None:
             number, values = record
             if _are_short(number, dict(enumerate(values)), problems):
                 yield number, values
 
 
-def _next_record(reader: Any) -> tuple[int, list[str]] | None:
+def _next_record(reader: Any, lines: TextIO) -> tuple[int, list[str]] | None:
     """Return the next record that is not an empty line, with the line it starts on."""
     while True:
         number = reader.line_num + 1
         try:
             values = next(reader, None)
         except csv.Error as error:
-            raise _refuse_csv(number, str(error)) from error
+            raise _refuse_csv(number, str(error), lines) from error
         if values is None or values:
             return None if values is None else (number, values)
 
 
-def _refuse_csv(number: int, reason: str) -> ImportRefused:
+def _refuse_csv(number: int, reason: str, lines: TextIO) -> ImportRefused:
     if "field larger than" in reason:
-        message = "a field is too long; is a quote left open?"
-        return refuse("field_too_long", message, row=number)
+        lines.seek(0)
+        n_quotes = sum(line.count('"') for line in islice(lines, number - 1, None))
+        if n_quotes % 2:
+            return refuse("quote", "a quote is left open until the file ends", row=number)
+        return refuse("field_too_long", "a field is too long", row=number)
     return refuse("quote", f"quotes are not closed or not doubled ({reason})", row=number)
 
 

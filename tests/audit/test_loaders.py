@@ -13,6 +13,7 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -263,9 +264,20 @@ def test_b076_a_field_of_exactly_the_limit_passes(tmp_path):
     assert codes_of(tmp_path, json_lines(row)) == ["field_too_long"]
 
 
-def test_b077_an_unclosed_quote_is_refused_with_the_row_it_starts_on(tmp_path):
-    [problem] = problems_of(tmp_path, 'key,label\na,0\n"b,1\nc,1\n')
+@pytest.mark.parametrize("n_behind", [1, 40_000], ids=["short", "longer than any field"])
+def test_b077_an_unclosed_quote_is_refused_with_the_row_it_starts_on(tmp_path, n_behind):
+    behind = "".join(f"c{number},1\n" for number in range(n_behind))
+    [problem] = problems_of(tmp_path, f'key,label\na,0\n"b,1\n{behind}')
     assert (problem.row, problem.code) == (3, "quote")
+    two = 'key,label,question,choices\na,0,"two\nlines","[""1"", ""2""]"\n"b,1\nc,1\n'
+    [problem] = problems_of(tmp_path, two)
+    assert (problem.row, problem.code) == (4, "quote")
+
+
+def test_b076_b077_a_quote_that_ends_too_late_is_a_field_too_long(tmp_path):
+    text = f'key,label\n"{"x," * 70_000}",0\n' + "c,1\n" * 9
+    [problem] = problems_of(tmp_path, text)
+    assert (problem.row, problem.code) == (2, "field_too_long")
 
 
 @settings(max_examples=200, deadline=None)
@@ -474,9 +486,10 @@ def test_b048_sixty_thousand_files_and_deep_folders_are_listed_quickly(folder):
     make_folder(folder, f"a/{deep}/x.jpg")
     for number in range(60_000):
         os.close(os.open(folder / "a" / f"{number}.jpg", os.O_CREAT | os.O_WRONLY))
-    start = time.monotonic()
+    start, before = time.monotonic(), psutil.Process().memory_info().rss
     loaded = load_dataset("imagefolder", folder)
     assert time.monotonic() - start < 20
+    assert psutil.Process().memory_info().rss - before < 200_000_000
     assert len(loaded.items) == 60_001
     assert [item.key for item in loaded.items[:3]] == ["a/0.jpg", "a/1.jpg", "a/2.jpg"]
 

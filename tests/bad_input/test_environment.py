@@ -22,6 +22,7 @@ from audit.config.environment import (
     read_number,
     read_secret_key,
 )
+from tests.faults.installation import end_tree, wait_until
 from tests.servers import make_database, run_manage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,11 +67,29 @@ def test_b154_an_address_of_no_database_is_refused_without_its_password(tmp_path
     assert "hunter2" not in str(refusal.value)
 
 
-def test_b154_a_worker_whose_database_is_away_says_so_and_goes_on_trying_or_ends(tmp_path):
-    done = run_manage(tmp_path, "postgres://a:hunter2@127.0.0.1:9/x", "doctor")
+def test_b154_where_the_database_is_away_doctor_fails_and_a_worker_says_so_and_waits(tmp_path):
+    """A worker may be started before its database: what starts it again would only start it."""
+    away = "postgres://a:hunter2@127.0.0.1:9/x"
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "manage.py", "worker"],
+            cwd=ROOT,
+            env=os.environ | {"LABEL_AUDIT_HOME": str(tmp_path), "LABEL_AUDIT_DATABASE": away},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        ) as worker,
+    ):
+        try:
+            done = run_manage(tmp_path, away, "doctor")
+            wait_until(lambda: "Connection refused" in log.read_text(), "the worker says so")
+            assert worker.poll() is None
+        finally:
+            end_tree(worker.pid)
     assert done.returncode == 1
     assert "can't be reached" in done.stdout
-    assert "hunter2" not in done.stdout + done.stderr
+    assert "hunter2" not in done.stdout + done.stderr + log.read_text()
 
 
 def place_file(folder: Path) -> Path:

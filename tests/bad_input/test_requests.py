@@ -7,6 +7,7 @@ import re
 import time
 from urllib.parse import urlencode
 
+import psutil
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -65,14 +66,21 @@ PART = b'--x\r\nContent-Disposition: form-data; name="n_bins"\r\n'
             PART[:-2] + b'; filename="a"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
             + b" " * 10_000_000 + b"\r\n--x--\r\n",
         ),
+        (
+            BOUNDARY,
+            PART[:-2] + b'; filename="a"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+            + b"\r\n".join([b"Q  " * 24] * 26_000) + b"\r\n--x--\r\n",
+        ),
     ],
-    ids=["no boundary", "empty", "NUL", "long", "base64", "no end", "nested", "10 MB of blanks"],
+    ids=["no boundary", "empty", "NUL", "long", "base64", "no end", "nested", "10 MB of blanks",
+         "base64 between blanks"],
 )  # fmt: skip
 def test_b146_multipart_bodies_that_are_none_are_refused_at_once(admin, kind, body):
-    started = time.process_time()
+    started, before = time.process_time(), psutil.Process().memory_info().rss
     answer = admin.post(reverse("audit:audit_new"), body, content_type=kind)
     assert answer.status_code in {400, 422}
     assert time.process_time() - started < 2
+    assert psutil.Process().memory_info().rss - before < 100_000_000
     assert not Audit.objects.exclude(state="ready").exists()
 
 

@@ -215,6 +215,7 @@ def test_b137_a_huge_tokenizer_is_refused_before_it_is_read(folder):
     ids=["too slow", "gives up"],
 )
 def test_b137_a_tokenizer_whose_pattern_never_ends_is_stopped(folder, monkeypatch, pattern, code):
+    assert causal_lm_weights.TOKENIZER_SECONDS == 20
     monkeypatch.setattr(causal_lm_weights, "TOKENIZER_SECONDS", 3)
     split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
     change_json(folder / "tokenizer.json", pre_tokenizer=split | {"invert": False})

@@ -94,18 +94,20 @@ def test_b132_archives_and_other_frameworks_are_refused_by_content(tmp_path):
 
 def test_b133_a_header_over_one_megabyte_is_refused_without_reading_it(tmp_path):
     path = header_file(tmp_path / "a", b"{" + b" " * 1_000_000 + b"}")
+    start = time.thread_time()
     with pytest.raises(ExpertRefused, match="1000002 bytes, at most 1000000"):
         read_header(path)
+    assert time.thread_time() - start < 0.05
 
 
 def test_b133_more_than_twenty_thousand_tensors_are_refused_quickly(tmp_path):
     names = {f"{number:x}": [] for number in range(20_001)}
     text = json.dumps(names, separators=(",", ":"))
     path = header_file(tmp_path / "a", text.encode())
-    start = time.monotonic()
+    start = time.thread_time()  # this thread's own: others keep the machine busy
     with pytest.raises(ExpertRefused, match="20001 tensors"):
         read_header(path)
-    assert time.monotonic() - start < 0.5
+    assert time.thread_time() - start < 0.05
 
 
 @pytest.mark.parametrize(
