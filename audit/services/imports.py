@@ -98,7 +98,7 @@ def record_import(row: Import, person: User | None, sent: Sent | None) -> Import
     row.created_by = person
     with transaction.atomic():
         # One order at a time, so that they can be counted.
-        Project.objects.select_for_update().get(pk=row.project_id)
+        Project.objects.select_for_update(no_key=True).get(pk=row.project_id)
         under_way = [Import.Work.PENDING, Import.Work.RUNNING]
         waiting = Import.objects.filter(project=row.project_id, work__in=under_way)
         if waiting.count() >= MOST_WAITING:
