@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import os
@@ -10,6 +11,7 @@ import re
 import socket
 import subprocess
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
@@ -564,6 +566,38 @@ def test_a_path_out_of_the_folder_is_set_aside_and_no_export_follows_it(path, tm
     client.force_login(make_member(item.dataset.project, Role.ADMIN))
     assert client.get(f"/items/{item.pk}/image/").status_code == 404
     assert client.get(f"/items/{Item.objects.get(position=0).pk}/image/").status_code == 200
+
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+@pytest.mark.row("A19")
+def test_no_cell_of_any_table_is_computed_by_a_spreadsheet():
+    """Keys, classes and names that would be formulas: in every table they are text."""
+    scene = make_scene()
+    starts = itertools.cycle(FORMULAS)
+    dataset, client = scene.audit.dataset, admin_of(scene)
+    for row in (*dataset.items.all(), *dataset.classes.all()):
+        text = f"{next(starts)}1+1|{row.pk}"
+        field = "key" if isinstance(row, Item) else "name"
+        type(row).objects.filter(pk=row.pk).update(**{field: text})
+    for person in User.objects.all():
+        User.objects.filter(pk=person.pk).update(username=f"{next(starts)}cmd|{person.pk}")
+    seen = Counter()
+    for name, route in all_patterns().items():
+        if not route.endswith(".csv") or name in NOT_MEASURED:
+            continue
+        answer = client.get(scene.fill(name, route))
+        assert answer.status_code == 200, name
+        body = b"".join(answer) if answer.streaming else answer.content
+        cells = [cell for row in csv.reader(io.StringIO(body.decode(), newline="")) for cell in row]
+        for cell in cells:
+            is_number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", cell)
+            assert is_number or not cell.startswith(FORMULAS), f"{name}: {cell!r}"
+        seen[name] = sum(cell.startswith("'") for cell in cells)
+    assert len(seen) >= 9
+    texts = ("ledger_csv", "queue_csv", "queue_pairs_csv", "people_csv", "class_calibration_csv")
+    assert all(seen[name] for name in texts), seen
 
 
 @pytest.mark.django_db(transaction=True)
