@@ -424,7 +424,7 @@ def test_the_repository_holds_no_secret():
             assert not found or len(set(found[0][-20:])) < 8, name
 
 
-@pytest.mark.row("A35")
+@pytest.mark.row("A35", "A50")
 def test_a_ticket_of_somebody_else_or_with_a_changed_signature_is_refused():
     audit = make_ready_audit()
     sample = make_sample(audit, 4)

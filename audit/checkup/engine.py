@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from audit.checkup.findings import Finding, fine, problem, warn
-from audit.models import Chunk, ScoreSet, Worker
+from audit.evidence import load_evidence
+from audit.models import Audit, Chunk, ScoreSet, Worker
 from audit.score_store import ScoreStoreError
 from audit.services.closing import find_damage
 
@@ -127,6 +128,26 @@ def check_probes() -> Iterator[Finding]:
             yield from import_string(path)()
         except DatabaseError:
             return  # said before
+
+
+def check_evidence() -> Iterator[Finding]:
+    """Look whether every finished audit still has what says which items belong to it."""
+    try:
+        ready = list(
+            Audit.objects.filter(state=Audit.State.READY).select_related("dataset").order_by("pk")
+        )
+    except DatabaseError:
+        return  # said before
+    for audit in ready:
+        try:
+            shape = load_evidence(audit.pk).top1.shape
+            reason = "" if shape[1:] == (audit.dataset.n_items,) else f"it has the shape {shape}"
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        if reason:
+            yield problem(
+                f"evidence of {audit}", reason, "bring the folder `audits` back from a backup"
+            )
 
 
 def check_scores() -> Iterator[Finding]:

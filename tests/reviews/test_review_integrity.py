@@ -133,6 +133,7 @@ def test_r15_a_revision_after_somebody_disagreed_keeps_the_history_and_moves_the
 # ----- R17-R21: people, runs and words that come and go
 
 
+@pytest.mark.row("A50")
 def test_r17_one_person_never_fills_two_slots_of_an_item():
     sample = sample_of(1, votes_per_item=2)
     person = annotator_of(sample)

@@ -11,7 +11,13 @@ from django.core.management.base import CommandParser
 
 from audit.checkup.database import check_clock, check_database
 from audit.checkup.endpoints import check_endpoints
-from audit.checkup.engine import check_broker, check_probes, check_scores, check_workers
+from audit.checkup.engine import (
+    check_broker,
+    check_evidence,
+    check_probes,
+    check_scores,
+    check_workers,
+)
 from audit.checkup.findings import Finding, Level
 from audit.checkup.installation import (
     check_files,
@@ -31,6 +37,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_broker,
     check_workers,
     check_probes,
+    check_evidence,
     check_score_store,
     check_endpoints,
     check_libraries,
