@@ -19,6 +19,7 @@ from reviews.services.leases import claim_slots
 from reviews.services.releases import build_release, order_release
 from tests.api.operations import OPERATIONS, registered
 from tests.factories import make_member, make_project, make_ready_audit, make_sample
+from tests.reviews.situations import judge
 from tests.reviews.test_releases import make_judged_audit
 
 pytestmark = pytest.mark.django_db
@@ -288,6 +289,7 @@ def test_an_object_of_one_audit_is_not_found_by_way_of_another():
     Membership.objects.create(project=other.dataset.project, user=person, role=Role.ADMIN)
     client = Client()
     client.force_login(person)
+    (said,) = judge(sample, {0: "label_correct"}, person)
     slot = claim_slots(sample, person)[0]
     lease = client.post(f"/audits/{other.pk}/review/lease/", {}, "application/json").json()
     ticket = lease["items"][0]["ticket"]
@@ -299,15 +301,16 @@ def test_an_object_of_one_audit_is_not_found_by_way_of_another():
             address = address.replace("<int:item_pk>", str(foreign))
             for method in VERBS[name]:
                 assert getattr(client, method)(address).status_code == 404, f"{method} {address}"
-    key = "6f2f6c3e-2a50-4d8e-9b1a-7f3f9f3f0001"
+    key, mine = "6f2f6c3e-2a50-4d8e-9b1a-7f3f9f3f0001", str(said.idempotency_key)
     verdict = {"key": key, "ticket": ticket, "verdict": "label_correct", "mode": "quick",
                "milliseconds": 900}  # fmt: skip
     base = f"/audits/{scene.audit.pk}"
     by_json = [
         ("review/judgments/", verdict, {404}),
         ("review/refer/", {"slot": slot.pk, "ticket": ticket, "is_open": True, "note": ""}, {404}),
-        ("review/undo/", {"key": key, "undoes": key, "ui_version": ""}, {404}),
-        ("review/reveal/", {"key": key}, {404}),
+        ("review/judgments/", {**verdict, "ticket": "", "revises": mine}, {404}),
+        ("review/undo/", {"key": key, "undoes": mine, "ui_version": ""}, {404}),
+        ("review/reveal/", {"key": mine}, {404}),
         ("review/hand-back/", {"slots": [slot.pk]}, {200}),  # none of them is there to hand back
     ]
     for path, said, expected in by_json:
