@@ -650,7 +650,7 @@ def test_who_asks_for_a_hundred_fresh_pictures_and_deep_pages_at_once_keeps_nobo
             return answer.status, time.monotonic() - started
         return 0, time.monotonic() - started
 
-    alone = sorted(ask(queue, "other")[1] for _ in range(3))[1]
+    alone = [ask(queue, "other")[1] for _ in range(3)]
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(ask, path) for path in greedy]
         answers = []
@@ -660,4 +660,5 @@ def test_who_asks_for_a_hundred_fresh_pictures_and_deep_pages_at_once_keeps_nobo
     assert [each.result()[0] for each in asked[:100]] == [200] * 100
     times = sorted(seconds for _, seconds in answers)
     # A second, unless the machine is so busy that the page alone takes a tenth of it.
-    assert times[int(len(times) * 0.95)] < max(1, 10 * alone)
+    alone += [ask(queue, "other")[1] for _ in range(3)]
+    assert times[int(len(times) * 0.95)] < max(1, 10 * sorted(alone)[4])
