@@ -59,3 +59,11 @@ sbom: $(READY)
 
 bench: $(READY)
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
+
+.PHONY: coverage mutants
+
+coverage: $(READY)
+	$(VENV)/bin/python -m tests.gates.coverage $(ARGS)
+
+mutants: $(READY)
+	$(VENV)/bin/python -m tests.gates.mutants $(ARGS)

@@ -81,9 +81,6 @@ class SampledItemQuerySet(models.QuerySet["SampledItem"]):
 class ReviewSlotQuerySet(models.QuerySet["ReviewSlot"]):
     """Review slots."""
 
-    def open_to(self, user: Person, at_least: Role | int = 1) -> ReviewSlotQuerySet:
-        return self.filter(membership("sample__audit__dataset__project", user, at_least))
-
     def claimable_by(self, annotator: User) -> ReviewSlotQuerySet:
         """Open slots, in serving order, of items this annotator has no part in yet."""
         mine = self.model.objects.filter(sampled_item=OuterRef("sampled_item"), annotator=annotator)

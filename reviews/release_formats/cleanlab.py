@@ -27,12 +27,10 @@ class IssueTable(Writer):
 
     @classmethod
     def check(cls, source: Source) -> None:
-        if source.evidence is None:
-            raise FormatRefusedError("cleanlab-csv needs the experts' scores, which are gone")
+        _require_evidence(source)
 
     def __init__(self, source: Source, folder: ReleaseFolder) -> None:
-        self.check(source)
-        self._evidence = source.evidence
+        self._evidence = _require_evidence(source)
         self._block = range(0)
         self._said: list[tuple[float | None, int | None]] = []
         self._table = folder.open_table("cleanlab_issues.csv", COLUMNS)
@@ -62,10 +60,14 @@ class IssueTable(Writer):
         return self._said[position - self._block.start]
 
 
-def _ask_block(evidence: Evidence | None, start: int) -> list[tuple[float | None, int | None]]:
+def _require_evidence(source: Source) -> Evidence:
+    if source.evidence is None:
+        raise FormatRefusedError("cleanlab-csv needs the experts' scores, which are gone")
+    return source.evidence
+
+
+def _ask_block(evidence: Evidence, start: int) -> list[tuple[float | None, int | None]]:
     """Return what the experts say of the items from `start` on: a block at once, not one by one."""
-    if evidence is None:
-        return [(None, None)] * BLOCK
     rows = slice(start, start + BLOCK)
     top1 = np.asarray(evidence.top1[:, rows])
     has_score = top1 >= 0

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from audit.models import ApiToken, Membership, Role, Scope
+from audit.models import ApiToken, LogEntry, Membership, Role, Scope
 from audit.redaction import clean_error
 from audit.services.api_tokens import (
     MOST_ACTIVE,
@@ -212,6 +212,37 @@ def test_one_person_has_so_many_tokens_and_no_more(member):
         make_token(member, "x", ["read"])
     revoke_token(token)
     make_token(member, "x", ["read"])
+
+
+@pytest.mark.parametrize(("days", "is_taken"), [(0, False), (1, True), (366, True), (367, False)])
+def test_a_token_lasts_from_a_day_to_a_leap_year(member, days, is_taken):
+    if not is_taken:
+        with pytest.raises(TokenRefusedError, match=f"from 1 to 366 days, got {days}"):
+            make_token(member, "x", ["read"], days=days)
+        return
+    token, secret = make_token(member, " x ", ["read"], days=days)
+    assert (len(secret), token.name, token.prefix) == (50, "x", secret[:13])
+    left = token.expires_at - timezone.now()
+    assert timedelta(days=days) - timedelta(minutes=1) < left <= timedelta(days=days)
+
+
+@pytest.mark.parametrize("scopes", [[], ["read", "everything"]])
+def test_a_token_needs_scopes_that_there_are(member, scopes):
+    with pytest.raises(TokenRefusedError, match="needs scopes, each one of: read"):
+        make_token(member, "x", scopes)
+
+
+def test_the_log_tells_of_tokens_without_their_secrets(member):
+    project = member.memberships.get().project
+    token, secret = make_token(member, "x", ["judge", "read"], project=project)
+    assert revoke_token(token) is True
+    assert revoke_token(token) is False
+    rows = LogEntry.objects.order_by("number")
+    facts = {"prefix": secret[:13], "scopes": ["read", "judge"]}
+    assert list(rows.values_list("act", "subject", "person_number", "project", "detail")) == [
+        (act, f"token {token.pk}", member.pk, project.slug, facts)
+        for act in ("token_made", "token_revoked")
+    ]
 
 
 def test_the_command_prints_a_token_that_works(member, capsys):

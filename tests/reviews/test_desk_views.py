@@ -163,6 +163,7 @@ def test_a_verdict_is_recorded_once_however_often_it_is_sent():
         ({"ticket": "1.1.1:forged"}, 422),
         ({"ticket": None}, 422),
         ({"revises": str(uuid4())}, 404),
+        ({"revises": "no key"}, 404),
     ],
 )
 def test_b150_what_is_no_verdict_is_refused_and_leaves_nothing(changes, status):

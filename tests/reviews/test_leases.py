@@ -16,7 +16,15 @@ from audit.models import Role
 from reviews.models import ReviewSlot, Sample
 from reviews.services import leases
 from reviews.services.judgments import Answer, Verdict, record_judgment
-from reviews.services.leases import claim_slots, hand_back, renew_leases, reopen_expired
+from reviews.services.leases import (
+    claim_slots,
+    hand_back,
+    read_ticket,
+    renew_leases,
+    reopen_expired,
+    was_given,
+    write_ticket,
+)
 from tests.factories import make_dataset, make_member, make_project, make_ready_audit, make_sample
 from tests.servers import in_threads
 
@@ -69,6 +77,52 @@ def test_items_set_aside_stay_held_and_make_room_for_others():
     (annotator,) = annotators_of(sample)
     aside = [slot.pk for slot in claim_slots(sample, annotator, 2)]
     assert orders(claim_slots(sample, annotator, 2, set_aside=aside)) == [0, 1, 2, 3]
+
+
+def test_no_more_than_fifty_items_are_set_aside():
+    sample = sample_of(54)
+    (annotator,) = annotators_of(sample)
+    aside = [slot.pk for slot in claim_slots(sample, annotator, 51)]
+    # One of the 51 is judged next, so of the two wanted one more is needed.
+    assert len(claim_slots(sample, annotator, 2, set_aside=aside)) == 52
+
+
+def test_a_ticket_names_the_slot_for_its_holder_alone():
+    sample = sample_of(2)
+    first, second = annotators_of(sample, 2)
+    one, two = claim_slots(sample, first, 2)
+    ticket = write_ticket(one, first)
+    assert read_ticket(ticket, first) == (one.pk, 1)
+    with pytest.raises(PermissionError):
+        read_ticket(ticket, second)
+    with pytest.raises(ValueError, match="no valid ticket"):
+        read_ticket(f"{ticket}x", first)
+    assert was_given(one, first, "no ticket at all")
+    hand_back(sample, first, [one.pk, two.pk])
+    one.refresh_from_db()
+    two.refresh_from_db()
+    assert was_given(one, first, ticket)
+    assert not was_given(two, first, ticket)
+    assert not was_given(one, second, ticket)
+    assert not was_given(one, first, "no ticket at all")
+
+
+def test_a_lease_that_ran_out_is_no_reason_to_forget_what_was_set_aside():
+    sample = sample_of(4)
+    first, second = annotators_of(sample, 2)
+    aside = [slot.pk for slot in claim_slots(sample, first, 2)]
+    claim_slots(sample, second, 2)
+    sample.slots.held_by(second).update(leased_until=Now() - timedelta(seconds=1))
+    assert orders(claim_slots(sample, first, 2, set_aside=aside)) == [0, 1, 2, 3]
+
+
+def test_what_vanishes_is_asked_for_three_times(monkeypatch):
+    sample = sample_of(2)
+    (annotator,) = annotators_of(sample)
+    asked = []
+    monkeypatch.setattr(leases, "_top_up", lambda *args: bool(asked.append(args)) or True)
+    assert claim_slots(sample, annotator) == []
+    assert len(asked) == 3
 
 
 def test_r10_a_lease_that_ran_out_goes_to_the_next_one_who_asks():

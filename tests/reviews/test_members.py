@@ -79,6 +79,36 @@ def test_an_admin_adds_changes_and_removes_and_the_log_says_so():
     assert "before: <bdi>annotator</bdi>" in shown
 
 
+def test_the_log_tells_every_change_of_members_to_the_project_with_its_facts():
+    project = make_project()
+    admin = make_member(project, Role.ADMIN, "ada")
+    membership, password = add_member(project, "ben", Role.ANNOTATOR, admin)
+    assert len(password) == 16
+    change_role(membership, Role.MAINTAINER, admin)
+    remove_member(membership, admin)
+    close_account(membership.user, admin)
+    facts = ("act", "subject", "person_number", "project", "detail")
+    here, ben = project.slug, ("ben", admin.pk)
+    assert list(LogEntry.objects.order_by("number").values_list(*facts)) == [
+        ("account_made", *ben, "", {}),
+        ("member_added", *ben, here, {"role": "annotator"}),
+        ("role_changed", *ben, here, {"before": "annotator", "after": "maintainer"}),
+        ("member_removed", *ben, here, {"role": "maintainer"}),
+        ("account_closed", *ben, "", {}),
+    ]
+
+
+def test_nobody_is_a_member_twice_or_let_go_twice():
+    project = make_project()
+    membership, _ = add_member(project, "ben", Role.ANNOTATOR)
+    with pytest.raises(MembershipRefusedError, match="ben is a member already"):
+        add_member(project, "ben", Role.ADMIN)
+    remove_member(membership)
+    membership.pk = 10**6
+    with pytest.raises(MembershipRefusedError, match="ben is no member any more"):
+        remove_member(membership)
+
+
 @pytest.mark.row("A08")
 @pytest.mark.parametrize("role", [Role.ANNOTATOR, Role.MAINTAINER])
 def test_who_is_no_admin_of_the_project_changes_nobody_not_even_themselves(role):

@@ -105,6 +105,12 @@ def test_questions_with_labels_of_their_own_get_one_of_these(tmp_path):
     verdicts = {0: ("wrong_label", 2)} | dict.fromkeys(range(1, 5), "label_correct")
     _, said = release(tmp_path, text, "jsonl-mcq", verdicts, name="test.jsonl")
     assert said == text.replace(line(0, "1"), line(0, "3"))
+    dataset = Dataset.objects.get(slug="first")
+    find_input(dataset).write_text("".join(line(number, "2") for number in range(5)))
+    with pytest.raises(FormatRefusedError, match="its answers are others"):
+        export_release(
+            dataset.audits.get(), "lenient", Snapshot(10**6), tmp_path / "again", ["input"]
+        )
 
 
 def test_what_did_not_come_in_one_file_or_is_another_file_now_is_refused(tmp_path):
@@ -116,6 +122,10 @@ def test_what_did_not_come_in_one_file_or_is_another_file_now_is_refused(tmp_pat
     assert said == f"key,label\n{text}"
     dataset = Dataset.objects.get(slug="first")
     kept = find_input(dataset)
+    kept.write_text(f"{said}\n")
+    audit = dataset.audits.get()
+    export_release(audit, "lenient", Snapshot(10**6), tmp_path / "blank", ["input"])
+    assert (tmp_path / "blank" / "input.csv").read_text() == f"{said}\n"
     for wrong in (said.replace("k3", "k9"), said + "k9,0\n", said[:-5]):
         kept.write_text(wrong)
         with pytest.raises(FormatRefusedError, match="the kept input file"):

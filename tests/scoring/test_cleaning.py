@@ -66,6 +66,38 @@ def test_an_expert_that_agrees_adds_no_margin_however_its_numbers_are_rounded():
     np.testing.assert_allclose(queue.score, [0.3])
 
 
+def test_an_item_on_which_label_and_top_class_are_even_is_not_ahead():
+    queue = calibrated_margin([[1, 1]], [[0.5, 0.6]], [[0.5, 0.4]], [0, 0])
+    assert queue.positions.tolist() == [1]
+
+
+def test_an_expert_without_scores_leaves_the_bins_to_those_after_it():
+    mask, nothing = [True, True], [np.nan, np.nan]
+    assert bin_rank([nothing, [0.9, 0.8]], mask, 2, over="all").tolist() == [1, 2]
+    assert bin_rank([[0.9, 0.8], nothing], mask, 2, over="all").tolist() == [1, 2]
+
+
+def test_there_are_fifteen_bins_unless_it_is_said_otherwise():
+    confidence = [np.linspace(0.2, 0.9, 30)]
+    counts = np.bincount(bin_rank(confidence, [1] * 30))
+    assert counts.tolist() == [0, *[2] * 15]
+    queue = calibrated_ensemble([[1] * 30], confidence, [0] * 30)
+    assert queue.sizes_by_k(15).tolist() == list(range(2, 31, 2))
+
+
+def test_equal_scores_are_ordered_by_key_in_every_queue():
+    tops, half = [[1, 1, 1]], [[0.5, 0.5, 0.5]]
+    given, keys, by_key = [0, 0, 0], ["c", "a", "b"], [1, 2, 0]
+    assert basic(tops[0], half[0], given, keys=keys).positions.tolist() == by_key
+    assert ensemble(tops, half, given, keys=keys).positions.tolist() == by_key
+    queue = calibrated_ensemble(tops, half, given, n_bins=3, keys=keys)
+    assert queue.positions.tolist() == [0, 2, 1]  # the last key is in the most confident bin
+    assert queue.bin_rank.tolist() == [1, 2, 3]
+    low = [[0.1, 0.1, 0.1]]
+    assert calibrated_margin(tops, half, low, given, keys=keys).positions.tolist() == by_key
+    assert self_confidence(tops, half, low, given, keys=keys).positions.tolist() == by_key
+
+
 def test_an_item_without_a_given_label_is_never_flagged():
     assert disputed([[1, 1], [1, 1]], [-1, 0]).tolist() == [False, True]
     queue = self_confidence([[1, 1]], [[0.9, 0.9]], [[np.nan, 0.1]], [-1, 0])

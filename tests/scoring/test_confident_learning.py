@@ -189,6 +189,17 @@ def test_streamed_queues_equal_the_dense_computation(seed, tmp_path):
         assert (np.diff(queue.score) <= 0).all()
 
 
+def test_equal_margins_are_ordered_by_key():
+    logits = np.log([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8]])
+    labels = np.array([0, 0, 0, 0, 1])
+    scored = [score_items(logits, labels, 1.0)]
+    keys = ["e", "d", "c", "b", "a"]
+    for queue in confident_learning_queues([logits], scored, labels, keys=keys).values():
+        assert queue.positions.tolist() == [3, 2]
+    for queue in confident_learning_queues([logits], scored, labels).values():
+        assert queue.positions.tolist() == [2, 3]
+
+
 def test_b106_experts_that_do_not_fit_together_are_refused():
     logits, labels = sample(0)
     scored = score_items(logits, labels, 1.0)

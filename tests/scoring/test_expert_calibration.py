@@ -61,6 +61,64 @@ def test_the_report_measures_both_halves_with_the_calibrator_fitted_on_a():
     assert fitted.histogram.raw.sum() == fitted.histogram.calibrated.sum() == 4000
 
 
+def test_the_tables_have_the_bins_that_were_asked_for():
+    logits, labels = sample(n_items=400)
+    fitted = calibrate_expert(logits, labels, HALF_A[:400], n_bins=5)
+    for name, table in fitted.reliability.items():
+        n_half = int(HALF_A[:400].sum()) if name[0] == "a" else int((~HALF_A[:400]).sum())
+        assert len(table.count) == 5
+        assert table.count.sum() == n_half
+        assert table.count.max() - table.count.min() <= 1
+    histogram = fitted.histogram
+    np.testing.assert_array_equal(histogram.edges, np.linspace(0, 1, 21))
+    top = softmax(logits, axis=1).max(axis=1)
+    assert histogram.raw.tolist() == np.histogram(top, histogram.edges)[0].tolist()
+    scored = np.histogram(fitted.scored.confidence, histogram.edges)[0]
+    assert histogram.calibrated.tolist() == scored.tolist()
+
+
+def test_ties_of_confidence_are_cut_by_key():
+    # Half of each half is right; all are as sure. By key, the right ones come first.
+    logits = np.tile([2.0, 0.0], (80, 1))
+    labels = np.arange(80) % 2
+    keys = [f"{label}-{n:02d}" for n, label in enumerate(labels)]
+    half_a = np.arange(80) < 40
+    fitted = calibrate_expert(logits, labels, half_a, n_bins=2, keys=keys, calibrator="none")
+    assert fitted.reliability["a_before"].accuracy.tolist() == [1.0, 0.0]
+    mixed = calibrate_expert(logits, labels, half_a, n_bins=2, calibrator="none")
+    assert mixed.reliability["a_before"].accuracy.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("calibrator", ["temperature", "platt"])
+def test_only_the_items_that_are_named_count_whatever_the_others_labels(calibrator):
+    logits, labels = sample(n_items=400)
+    labels[::7] = -1
+    named = labels >= 0
+    fitted = calibrate_expert(logits, labels, HALF_A[:400], valid=named, calibrator=calibrator)
+    without = calibrate_expert(
+        logits[named], labels[named], HALF_A[:400][named], calibrator=calibrator
+    )
+    assert fitted.n_scored == named.sum() == without.n_scored
+    assert fitted.parameters == without.parameters
+    assert fitted.accuracy == without.accuracy
+    assert fitted.ece == pytest.approx(without.ece)
+    assert (fitted.scored.top1[~named] == -1).all()
+    gone = logits.copy()
+    gone[~named] = np.nan
+    assert calibrate_expert(gone, labels, HALF_A[:400], calibrator=calibrator).n_scored == (
+        named.sum()
+    )
+
+
+def test_labels_that_mean_nothing_are_refused_by_name_as_half_marks_are():
+    logits, labels = sample(n_items=400)
+    labels[3] = 6
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 6\), got 0 to 6"):
+        calibrate_expert(logits, labels, HALF_A[:400])
+    with pytest.raises(ValueError, match="half_a must be 400 booleans"):
+        calibrate_expert(logits, labels % 6, HALF_A[:399])
+
+
 def test_a_quarantined_item_changes_no_figure_but_the_count():
     logits, labels = sample()
     broken = logits.copy()
