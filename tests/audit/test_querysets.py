@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from audit.models import Audit, Chunk, Flag, Measurement, ScoreSet
-from tests.factories import make_dataset, make_ready_audit
+from audit.models import Audit, Chunk, Flag, Import, Measurement, ScoreSet
+from tests.factories import make_dataset, make_project, make_ready_audit
 
 pytestmark = pytest.mark.django_db
 
@@ -39,3 +39,10 @@ def test_measurements_that_wait_run_or_are_done():
     assert [row.number for row in rows.under_way()] == [1, 2]
     assert [row.number for row in rows.ready()] == [3]
     assert list(Audit.objects.under_way()) == []
+
+
+def test_imports_of_votes_are_told_apart():
+    project = make_project()
+    for kind in Import.Kind.values:
+        Import.objects.create(project=project, kind=kind, name=f"some {kind}", order={})
+    assert [row.name for row in Import.objects.of_votes()] == ["some votes"]

@@ -46,6 +46,7 @@ PARTS: dict[str, Part] = {
         tests=(
             "tests/scoring/test_calibration.py",
             "tests/scoring/test_expert_calibration.py",
+            "tests/scoring/test_last_pass.py",
         ),
         functions={},
     ),

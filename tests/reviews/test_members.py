@@ -103,6 +103,8 @@ def test_nobody_is_a_member_twice_or_let_go_twice():
     membership, _ = add_member(project, "ben", Role.ANNOTATOR)
     with pytest.raises(MembershipRefusedError, match="ben is a member already"):
         add_member(project, "ben", Role.ADMIN)
+    assert change_role(membership, Role.ANNOTATOR) is False
+    assert not LogEntry.objects.filter(act="role_changed").exists()
     remove_member(membership)
     membership.pk = 10**6
     with pytest.raises(MembershipRefusedError, match="ben is no member any more"):

@@ -341,6 +341,16 @@ def test_an_order_keeps_what_was_asked_for_and_by_whom():
     assert (logged.person_number, logged.project) == (person.pk, audit.dataset.project.slug)
 
 
+def test_the_flags_of_another_audit_are_no_evidence(tmp_path):
+    audit = make_judged_audit()
+    whole = export(audit, tmp_path / "one", "csv")
+    other = Audit.objects.create(dataset=audit.dataset, state="ready", sha256="0" * 64)
+    for flag in audit.flags.filter(method="ensemble"):
+        flag.pk, flag.audit, flag.score = None, other, 0.5
+        flag.save()
+    assert export(audit, tmp_path / "two", "csv") == whole
+
+
 def test_only_a_ready_audit_is_released():
     audit = make_judged_audit()
     Audit.objects.filter(pk=audit.pk).update(state="scoring")

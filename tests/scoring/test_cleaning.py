@@ -100,6 +100,10 @@ def test_equal_scores_are_ordered_by_key_in_every_queue():
 
 def test_an_item_without_a_given_label_is_never_flagged():
     assert disputed([[1, 1], [1, 1]], [-1, 0]).tolist() == [False, True]
+    sure, unlikely = [[0.9, 0.9]] * 2, [[0.1, 0.1]] * 2
+    margin = calibrated_margin([[1, 1]] * 2, sure, unlikely, [-1, 0])
+    assert margin.positions.tolist() == [1]
+    assert self_confidence([[1, 1]] * 2, sure, unlikely, [-1, 0]).positions.tolist() == [1]
     queue = self_confidence([[1, 1]], [[0.9, 0.9]], [[np.nan, 0.1]], [-1, 0])
     assert queue.positions.tolist() == [1]
 

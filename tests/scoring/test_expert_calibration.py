@@ -69,6 +69,8 @@ def test_the_tables_have_the_bins_that_were_asked_for():
         assert len(table.count) == 5
         assert table.count.sum() == n_half
         assert table.count.max() - table.count.min() <= 1
+    binned = calibrate_expert(logits, labels, HALF_A[:400], n_bins=5, calibrator="histogram")
+    assert len(binned.calibrator_a.accuracies) == 5
     histogram = fitted.histogram
     np.testing.assert_array_equal(histogram.edges, np.linspace(0, 1, 21))
     top = softmax(logits, axis=1).max(axis=1)
