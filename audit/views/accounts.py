@@ -95,7 +95,10 @@ class PasswordView(auth_views.PasswordChangeView):
         note_confirmed(self.request)
         address = read_address(self.request)
         write_log(Act.PASSWORD_CHANGED, person=self.request.user, address=address)
-        said = "Your password is changed. Wherever else you were logged in, you no longer are."
+        said = (
+            "Your password is changed. Wherever else you were logged in, you no longer are; your "
+            "API tokens stay until you revoke them."
+        )
         messages.success(self.request, said)
         return response
 

@@ -182,6 +182,11 @@ def test_ten_megabytes_of_blanks_in_a_multipart_body_cost_neither_time_nor_memor
     assert server.memory() - before < 100_000_000
 
 
+def test_no_header_says_where_the_site_lies(server):
+    said = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nSCRIPT_NAME: /healthz\r\n\r\n"
+    assert server.answer_to(said).startswith(b"HTTP/1.1 200")
+
+
 def test_who_never_reads_the_answer_holds_no_thread(server):
     """Of 16 threads none waits for the 24 who ask for 36 MB each and read nothing of it."""
     with ExitStack() as stack:

@@ -52,5 +52,7 @@ def gunicorn_command(application: str, address: str, n_workers: int) -> list[str
         "--timeout", "60", "--graceful-timeout", "10", "--keep-alive", "15",
         "--worker-tmp-dir", SHARED_MEMORY if Path(SHARED_MEMORY).is_dir() else gettempdir(),
         "--max-requests", "20000", "--max-requests-jitter", "2000",
+        # No header of a client's says where the site lies (SCRIPT_NAME, PATH_INFO).
+        "--forwarder-headers", "",
         "--log-level", "warning",
     ]  # fmt: skip
