@@ -69,7 +69,7 @@ def read_lines(page: str) -> Iterator[Line]:
     """Yield the commands of a page's `sh` blocks; one may go on over several lines."""
     for block in blocks(page, "sh"):
         waiting = ""
-        for line in block.splitlines():
+        for line in re.sub(r" \\\n *", " ", block).splitlines():
             waiting = f"{waiting}\n{line}" if waiting else line
             try:
                 shlex.split(waiting, comments=True)
