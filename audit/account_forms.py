@@ -47,9 +47,9 @@ class LogInForm(AuthenticationForm):
             raise self.get_invalid_login_error()
         browser = self.request.COOKIES.get(settings.KNOWN_BROWSER_COOKIE, "")
         self.buckets = list_buckets(name, read_address(self.request), browser)
-        _count(self.buckets)
+        taken = _count(self.buckets)
         cleaned = super().clean()
-        give_back(self.buckets)
+        give_back(taken)
         return cleaned
 
 
@@ -84,16 +84,16 @@ class PasswordForm(PasswordChangeForm):
 def check_own(user: User, password: str, check: Callable[[], Any]) -> str:
     """Return the password of somebody who is logged in, once `check` finds it right."""
     buckets = confirmation_buckets(user.pk)
-    _count(buckets)
+    taken = _count(buckets)
     if not check():
         raise ValidationError("This is not your password.", code="wrong")
-    give_back(buckets)
+    give_back(taken)
     return password
 
 
-def _count(buckets: Sequence[Bucket]) -> None:
+def _count(buckets: Sequence[Bucket]) -> Sequence[Bucket]:
     try:
-        take_attempt(buckets)
+        return take_attempt(buckets)
     except TooManyAttemptsError as error:
         said = TOO_MANY if error.window == WINDOW else TOO_MANY_AT_ONCE
         wait = {"seconds": int(error.window.total_seconds())}

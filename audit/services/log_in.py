@@ -76,10 +76,12 @@ def list_buckets(name: str, address: str, browser: str = "") -> list[Bucket]:
     ]
 
 
-def take_attempt(buckets: Sequence[Bucket]) -> None:
+def take_attempt(buckets: Sequence[Bucket]) -> list[Bucket]:
     """Count one attempt in each bucket at once, or raise and count it in none.
 
-    A flood meets one question to the database and no write.
+    Return the buckets to give it back to if it succeeds: an attempt that is still being checked
+    looks like a failure to others of its address, and an office logs in at nine o'clock. A flood
+    meets one question to the database and no write.
     """
     crowd = _bucket("crowd", most=MOST_IN_CROWD, window=CROWD_WINDOW)
     used = _read_used([*buckets, crowd])
@@ -98,7 +100,7 @@ def take_attempt(buckets: Sequence[Bucket]) -> None:
                 full = bucket
                 break
         else:
-            return
+            return taken
     raise TooManyAttemptsError(full.window)
 
 
