@@ -47,7 +47,7 @@ docs: $(READY)
 lock: $(READY)
 	echo setuptools | $(VENV)/bin/uv pip compile --quiet pyproject.toml - -c constraints.txt \
 	    --generate-hashes --python-platform x86_64-manylinux_2_36 --python-version 3.11.14 \
-	    --no-header --no-annotate --no-emit-index-url -o requirements.lock
+	    --no-header --no-annotate -o requirements.lock
 
 # Bills of materials of what is installed here, in CycloneDX: Python's packages, the front end's.
 sbom: $(READY)
